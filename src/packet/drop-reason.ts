@@ -1,0 +1,67 @@
+/** Why a packet or datagram left its path early: a closed list. A drop always has one of these and is counted. */
+
+export interface DropReason {
+  /** Position in the ledger's drop cells. */
+  readonly id: number;
+  /** Stable name, as reports and metrics print it. */
+  readonly name: string;
+  readonly direction: 'outbound' | 'inbound';
+  /** One sentence: what happened. */
+  readonly meaning: string;
+}
+
+const reasons = [
+  ['OUT_NOT_IP', 'outbound', 'The TUN gave a packet that is neither IPv4 nor IPv6, or shorter than its header says.'],
+  [
+    'OUT_BAD_OFFLOAD',
+    'outbound',
+    'The virtio header names an unknown kind of super-packet or offsets outside the packet.',
+  ],
+  ['OUT_NO_ROUTE', 'outbound', 'No allowed IPs of any peer hold the destination.'],
+  ['OUT_NO_ENDPOINT', 'outbound', 'The peer has no endpoint yet.'],
+  ['OUT_TOO_LONG', 'outbound', 'A segment is longer than the largest inner packet the lane has room for.'],
+  ['OUT_STAGED_OVERFLOW', 'outbound', 'The oldest staged packet made room for a new one while no keypair was ready.'],
+  [
+    'OUT_STAGED_EXPIRED',
+    'outbound',
+    'Staged packets were given up because the handshake failed for REKEY_ATTEMPT_TIME.',
+  ],
+  ['OUT_SEND_FULL', 'outbound', 'The socket buffer was full (EAGAIN or ENOBUFS).'],
+  ['OUT_SEND_FAILED', 'outbound', 'The kernel refused the datagram (unreachable, not permitted, too long).'],
+  ['OUT_COUNTER_LIMIT', 'outbound', 'The keypair has used its last transport counter.'],
+  ['IN_TOO_SHORT', 'inbound', 'A datagram is shorter than its message type.'],
+  ['IN_BAD_TYPE', 'inbound', 'An unknown message type, or reserved bytes that are not zero.'],
+  [
+    'IN_BAD_LENGTH',
+    'inbound',
+    'A handshake message with a wrong length, or a transport message whose sealed part is no multiple of 16.',
+  ],
+  ['IN_UNKNOWN_INDEX', 'inbound', 'No keypair has the receiver index.'],
+  ['IN_KEYPAIR_EXPIRED', 'inbound', 'The keypair is older than REJECT_AFTER_TIME.'],
+  ['IN_COUNTER_LIMIT', 'inbound', 'The transport counter is beyond the last allowed one.'],
+  ['IN_BAD_TAG', 'inbound', 'The AEAD tag is wrong.'],
+  ['IN_REPLAY', 'inbound', 'The transport counter was seen before (a duplicate).'],
+  ['IN_TOO_OLD', 'inbound', 'The transport counter lies behind the replay window.'],
+  ['IN_NOT_IP', 'inbound', 'The inner packet is neither IPv4 nor IPv6, or its length field exceeds it.'],
+  ['IN_BAD_SOURCE', 'inbound', 'The inner source address is not among the allowed IPs of the peer that sent it.'],
+  ['IN_TUN_FULL', 'inbound', 'The TUN took no more (EAGAIN or ENOBUFS).'],
+  ['IN_TUN_DOWN', 'inbound', 'The TUN interface is down (EIO).'],
+  ['IN_TUN_REFUSED', 'inbound', 'The TUN refused the packet (EINVAL and other errors).'],
+  ['IN_HANDSHAKE_QUEUE', 'inbound', 'The queue of handshake messages to the control lane was full.'],
+  ['IN_HANDSHAKE_BAD', 'inbound', 'A handshake message failed its MAC, its decryption, or its timestamp.'],
+] as const;
+
+export type DropName = (typeof reasons)[number][0];
+
+/** All reasons, by id. */
+export const DROP_REASONS: readonly DropReason[] = reasons.map(([name, direction, meaning], id) => ({
+  id,
+  name,
+  direction,
+  meaning,
+}));
+
+/** Id of each reason, by name. */
+export const DROP: Readonly<Record<DropName, number>> = Object.fromEntries(
+  reasons.map(([name], id) => [name, id]),
+) as Record<DropName, number>;
