@@ -4,7 +4,7 @@ export interface DropReason {
   /** Position in the ledger's drop cells. */
   readonly id: number;
   /** Stable name, as reports and metrics print it. */
-  readonly name: string;
+  readonly name: DropName;
   readonly direction: 'outbound' | 'inbound';
   /** One sentence: what happened. */
   readonly meaning: string;

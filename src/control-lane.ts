@@ -1,0 +1,271 @@
+/**
+ * The control lane: the main thread's part of a device. It drives the pure protocol machine: handshake messages that
+ * lanes hand over go in, and so do the times that lanes note per peer; the actions that come out are carried out here,
+ * as commands to the lanes or as handshake messages on the wire. It decides, and never touches a data packet.
+ */
+import { randomBytes } from 'node:crypto';
+import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { sendUdp } from './native/addon.ts';
+import { ENDPOINT, UDP_SEND } from './native/layout.ts';
+import type { LaneHandle } from './native/types.ts';
+import { DROP } from './packet/drop-reason.ts';
+import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
+import type { Action } from './protocol/action.ts';
+import type { Timing } from './protocol/constants.ts';
+import { DeviceMachine } from './protocol/device-machine.ts';
+import type { PeerTimes } from './protocol/timers.ts';
+import { KeypairMemory } from './tables/keypair-memory.ts';
+import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { PEER_CELL, peerMemoryBytes } from './tables/peers.ts';
+
+/** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
+const HANDSHAKE_TRAFFIC_CLASS = 0x88;
+/** Longest handshake message, with room. */
+const MESSAGE_BYTES = 256;
+const DESCRIPTOR_OFFSET = MESSAGE_BYTES;
+const ENDPOINT_OFFSET = DESCRIPTOR_OFFSET + UDP_SEND.WORDS * 4;
+/** Arena of the control lane: one handshake message, its descriptor and endpoint. */
+export const CONTROL_ARENA_BYTES: number = ENDPOINT_OFFSET + ENDPOINT.WORDS * 4;
+
+/** How the control lane reaches its surroundings; the device fills it in. */
+export interface ControlLaneOptions {
+  readonly privateKey: Uint8Array | null;
+  readonly timing: Timing;
+  /** Lanes, the control lane itself not counted. */
+  readonly lanes: number;
+  /** CONTROL_ARENA_BYTES of the control lane's own handle. */
+  readonly arena: Uint8Array;
+  readonly handle: LaneHandle;
+  readonly ledger: Ledger;
+  readonly handshakesPending: Int32Array;
+  /** Sends a command to one lane, or to all. */
+  readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
+}
+
+/** What the control lane keeps of a peer besides the machine's part. */
+export interface ControlPeer {
+  readonly id: number;
+  readonly memory: SharedArrayBuffer;
+  readonly cells: Float64Array;
+  endpoint: Endpoint | null;
+  timer: NodeJS.Timeout | null;
+}
+
+export class ControlLane {
+  readonly machine: DeviceMachine;
+  readonly peers: Map<number, ControlPeer> = new Map();
+  readonly #options: ControlLaneOptions;
+  readonly #words: Int32Array;
+
+  constructor(options: ControlLaneOptions) {
+    this.#options = options;
+    this.#words = new Int32Array(options.arena.buffer);
+    const random = (length: number): Uint8Array => randomBytes(length);
+    this.machine = new DeviceMachine({ privateKey: options.privateKey, timing: options.timing, random });
+  }
+
+  /** Adds a peer; the lanes know it before anything else is said about it. */
+  addPeer(
+    publicKey: Uint8Array,
+    presharedKey: Uint8Array | null,
+    endpoint: Endpoint | null,
+    persistentKeepaliveSeconds: number,
+  ): ControlPeer {
+    const id = this.machine.addPeer(publicKey, { presharedKey });
+    const memory = new SharedArrayBuffer(peerMemoryBytes(this.#options.lanes + 1));
+    const peer: ControlPeer = { id, memory, cells: new Float64Array(memory), endpoint, timer: null };
+    this.peers.set(id, peer);
+    this.#options.post({ type: 'peer', peer: id, memory }, 'all');
+    this.#options.post({ type: 'endpoint', peer: id, endpoint }, 'all');
+    if (persistentKeepaliveSeconds > 0) {
+      this.#carryOut(this.machine.setPersistentKeepalive(id, persistentKeepaliveSeconds, nowMs()));
+      this.#evaluate(peer);
+    }
+    return peer;
+  }
+
+  setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
+    peer.endpoint = endpoint;
+    this.#options.post({ type: 'endpoint', peer: peer.id, endpoint }, 'all');
+  }
+
+  /** Takes an event of a lane. */
+  take(event: LaneEvent, lane: number): void {
+    switch (event.type) {
+      case 'handshake':
+        Atomics.sub(this.#options.handshakesPending, 0, 1);
+        this.#carryOut(this.machine.receiveHandshake(event.message, event.source, nowMs(), Date.now()));
+        break;
+      case 'want':
+        if (this.peers.has(event.peer))
+          this.#act(event.peer, this.machine.wantHandshake(event.peer, nowMs(), Date.now()));
+        break;
+      case 'confirmed':
+        if (this.peers.has(event.peer))
+          this.#act(event.peer, this.machine.confirmed(event.peer, event.keypair, nowMs()));
+        break;
+      case 'watch':
+        this.#evaluateId(event.peer);
+        break;
+      case 'roamed':
+        this.#roamed(event.peer, event.endpoint, lane);
+        break;
+    }
+  }
+
+  /** Bytes sent to and received from a peer, by all lanes and this one. */
+  transfer(peer: ControlPeer): { sentBytes: number; receivedBytes: number } {
+    let sentBytes = 0;
+    let receivedBytes = 0;
+    for (let cell = PEER_CELL.LANE_BYTES; cell < peer.cells.length; cell += 2) {
+      sentBytes += peer.cells[cell];
+      receivedBytes += peer.cells[cell + 1];
+    }
+    return { sentBytes, receivedBytes };
+  }
+
+  close(): void {
+    for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
+  }
+
+  #roamed(id: number, endpoint: Endpoint, lane: number): void {
+    const peer = this.peers.get(id);
+    if (peer === undefined) return;
+    peer.endpoint = endpoint;
+    this.#options.post({ type: 'endpoint', peer: id, endpoint }, { except: lane });
+  }
+
+  #act(id: number, actions: readonly Action[]): void {
+    this.#carryOut(actions);
+    this.#evaluateId(id);
+  }
+
+  #evaluateId(id: number): void {
+    const peer = this.peers.get(id);
+    if (peer !== undefined) this.#evaluate(peer);
+  }
+
+  /**
+   * Asks the machine what is due for a peer, and when to ask again. A peer whose next deadline is further away than
+   * KEEPALIVE_TIMEOUT is no longer watched: a lane says so when something happens, and no deadline lies nearer to the
+   * event that sets it. So idle peers cost nothing and busy ones cost one message per timeout.
+   */
+  #evaluate(peer: ControlPeer): void {
+    if (peer.timer !== null) clearTimeout(peer.timer);
+    peer.timer = null;
+    this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
+    const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
+    const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
+    const { UNANSWERED_SINCE_MS, OWED_SINCE_MS, WATCHED } = PEER_CELL;
+    const pending = peer.cells[UNANSWERED_SINCE_MS] !== 0 || peer.cells[OWED_SINCE_MS] !== 0;
+    peer.cells[WATCHED] = pending ? 1 : 0;
+    const delayMs = pending ? Math.min(waitMs, KEEPALIVE_TIMEOUT_MS) : waitMs;
+    if (delayMs === Number.POSITIVE_INFINITY) return;
+    peer.timer = setTimeout(() => this.#evaluate(peer), Math.max(1, Math.ceil(delayMs)));
+  }
+
+  #carryOut(actions: readonly Action[]): void {
+    for (const action of actions) this.#carryOutOne(action);
+  }
+
+  #carryOutOne(action: Action): void {
+    const { post } = this.#options;
+    switch (action.kind) {
+      case 'send':
+        this.#send(action);
+        break;
+      case 'install':
+        this.#install(action);
+        break;
+      case 'promote':
+        post({ type: 'promote', peer: action.peer, keypair: action.keypairId }, 'all');
+        break;
+      case 'retire':
+        post({ type: 'retire', peer: action.peer, keypair: action.keypairId }, 'all');
+        break;
+      case 'keepalive':
+        post({ type: 'keepalive', peer: action.peer }, 0);
+        break;
+      case 'dropStaged':
+        post({ type: 'dropStaged', peer: action.peer }, 'all');
+        break;
+      case 'endpoint':
+        this.#move(action.peer, action.endpoint);
+        break;
+      case 'clearTime':
+        this.#clearTime(action.peer, action.time);
+        break;
+      case 'failed':
+        this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += action.reason === 'no answer' ? 0 : 1;
+        break;
+    }
+  }
+
+  #move(id: number, endpoint: Endpoint): void {
+    const peer = this.peers.get(id);
+    if (peer !== undefined) this.setEndpoint(peer, endpoint);
+  }
+
+  #clearTime(id: number, time: 'unansweredSinceMs' | 'owedSinceMs'): void {
+    const peer = this.peers.get(id);
+    if (peer === undefined) return;
+    const cell = time === 'unansweredSinceMs' ? PEER_CELL.UNANSWERED_SINCE_MS : PEER_CELL.OWED_SINCE_MS;
+    peer.cells[cell] = 0;
+  }
+
+  /** Each lane gets a copy of the keys and zeroes it; ours is zeroed here. */
+  #install(action: Extract<Action, { kind: 'install' }>): void {
+    const { id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
+    const memory = KeypairMemory.allocate();
+    const { peer, place } = action;
+    const keypair = { keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, memory };
+    this.#options.post({ type: 'install', peer, place, ...keypair }, 'all');
+    sendKey.fill(0);
+    receiveKey.fill(0);
+  }
+
+  #send(action: Extract<Action, { kind: 'send' }>): void {
+    const peer = action.peer === null ? undefined : this.peers.get(action.peer);
+    if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
+      this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
+    const to = action.to ?? peer?.endpoint ?? null;
+    if (to === null) return;
+    if (this.#sendMessage(action.message, to) && peer !== undefined)
+      peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += action.message.length;
+  }
+
+  #sendMessage(message: Uint8Array, to: Endpoint): boolean {
+    const { arena, handle, ledger } = this.#options;
+    arena.set(message, 0);
+    writeEndpoint(arena, ENDPOINT_OFFSET, to);
+    const words = this.#words.subarray(DESCRIPTOR_OFFSET >> 2);
+    words[UDP_SEND.OFFSET] = 0;
+    words[UDP_SEND.LENGTH] = message.length;
+    words[UDP_SEND.SEGMENT_LENGTH] = 0;
+    words[UDP_SEND.TRAFFIC_CLASS] = HANDSHAKE_TRAFFIC_CLASS;
+    words[UDP_SEND.ENDPOINT_OFFSET] = ENDPOINT_OFFSET;
+    const sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
+    if (!sent) ledger.drops[DROP.OUT_SEND_FAILED] += 1;
+    ledger.counts[COUNTER.HANDSHAKE_TX] += sent ? 1 : 0;
+    ledger.counts[COUNTER.UDP_TX] += sent ? 1 : 0;
+    ledger.counts[COUNTER.UDP_TX_BYTES] += sent ? message.length : 0;
+    return sent;
+  }
+}
+
+/** CLOCK_MONOTONIC in milliseconds: the same clock that lanes read. */
+export function nowMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+function timesOf(peer: ControlPeer): PeerTimes {
+  const { cells } = peer;
+  return {
+    unansweredSinceMs: cells[PEER_CELL.UNANSWERED_SINCE_MS],
+    owedSinceMs: cells[PEER_CELL.OWED_SINCE_MS],
+    lastDataReceivedMs: cells[PEER_CELL.LAST_DATA_RECEIVED_MS],
+    lastSentMs: cells[PEER_CELL.LAST_SENT_MS],
+    lastReceivedMs: cells[PEER_CELL.LAST_RECEIVED_MS],
+  };
+}

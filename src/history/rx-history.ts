@@ -1,0 +1,41 @@
+/**
+ * RX history: which transport counters of a keypair arrived. Authentic messages that are new become `fresh`; duplicates
+ * and those behind the replay window (RFC 6479) end here. The keypair's lock is taken once per run.
+ */
+import type { InboundBatch } from '../inbound/batch.ts';
+import type { LaneContext } from '../lane-context.ts';
+import { COUNTER } from '../ledger/catalog.ts';
+import { UNSEAL } from '../native/layout.ts';
+import { DROP } from '../packet/drop-reason.ts';
+import { acceptCounter, REPLAY_DUPLICATE, REPLAY_NEW } from '../protocol/replay-window.ts';
+import { NEWEST_RECEIVED } from '../tables/keypair-memory.ts';
+
+/** Marks each message of a batch as fresh or not; it was just unsealed. */
+export function recordReceived(lane: LaneContext, batch: InboundBatch): void {
+  for (let message = 0; message < batch.messages; ) message = recordRun(lane, batch, message);
+}
+
+/** One run: messages of one keypair from `first` on. Returns where the next run starts. */
+function recordRun(lane: LaneContext, batch: InboundBatch, first: number): number {
+  const keypair = batch.keypairs[first];
+  if (keypair === null) return first + 1;
+  const { words, unseals } = lane.arena;
+  const { counters, keypairs, fresh, messages } = batch;
+  const { drops, counts } = lane.ledger;
+  const memory = keypair.memory;
+  let message = first;
+  let freshCount = 0;
+  memory.lock();
+  for (; message < messages && keypairs[message] === keypair; message += 1) {
+    fresh[message] = 0;
+    if (words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT] < 0) continue;
+    const verdict = acceptCounter(memory.window, memory.counters, NEWEST_RECEIVED, counters[message]);
+    if (verdict === REPLAY_NEW) {
+      fresh[message] = 1;
+      freshCount += 1;
+    } else drops[verdict === REPLAY_DUPLICATE ? DROP.IN_REPLAY : DROP.IN_TOO_OLD] += 1;
+  }
+  memory.unlock();
+  counts[COUNTER.UDP_RX_UNIQ] += freshCount;
+  return message;
+}

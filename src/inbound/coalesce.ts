@@ -1,0 +1,269 @@
+/**
+ * Inbound, coalesce: consecutive TCP segments of one flow become a super-packet, as the kernel's GRO would build it, so
+ * that the TUN takes dozens of them in one write. Nothing is copied: a run is a list of pieces in the arena.
+ *
+ * Merged is only what the kernel's tcp_gro_receive and inet/ipv6_gro_receive would merge: both checksums verified, equal
+ * addresses, ports, TTL, traffic class, flow label, DF, acknowledgement, flags and options, consecutive sequence
+ * numbers, consecutive (or with DF, constant) IPv4 ids, equal payloads but for a shorter last. PSH and FIN end a run;
+ * SYN, RST, URG and CWR are never merged. The order within a flow is kept; different flows have runs of their own.
+ */
+import type { LaneContext } from '../lane-context.ts';
+import { COUNTER } from '../ledger/catalog.ts';
+import { VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
+import { FLAG, foldSmallSum, IPV4, IPV6, PROTOCOL, sumWords, TCP } from '../packet/ip-header.ts';
+import { GSO, writePlainVirtioHeader, writeSuperVirtioHeader } from '../packet/virtio-header.ts';
+import { TunWriter } from './write.ts';
+
+/** Flows that may have an open run at once; one more closes the oldest. */
+const RUNS = 16;
+/** Packets in one run. */
+const RUN_PACKETS_MAX = 128;
+const RUN_WORDS = RUN_PACKETS_MAX * 2;
+/** Largest super-packet: the length field of IPv4. */
+const SUPER_BYTES_MAX = 65_535;
+const NEVER_MERGED = FLAG.SYN | FLAG.RST | FLAG.URG | FLAG.CWR;
+const ENDS_RUN = FLAG.PSH | FLAG.FIN;
+const NONE = -1;
+/** First bytes of an IPv4 header without options. */
+const IPV4_PLAIN = 0x45;
+
+export class Coalescer {
+  readonly #lane: LaneContext;
+  readonly #writer: TunWriter;
+  /** Columns of the runs; `#packets` 0 means that the run is closed. */
+  readonly #packets: Int32Array = new Int32Array(RUNS);
+  readonly #ip: Int32Array = new Int32Array(RUNS);
+  readonly #ports: Int32Array = new Int32Array(RUNS);
+  readonly #transport: Int32Array = new Int32Array(RUNS);
+  readonly #headerLength: Int32Array = new Int32Array(RUNS);
+  readonly #segmentPayload: Int32Array = new Int32Array(RUNS);
+  readonly #length: Int32Array = new Int32Array(RUNS);
+  readonly #sequence: Int32Array = new Int32Array(RUNS);
+  readonly #flags: Int32Array = new Int32Array(RUNS);
+  readonly #pieces: Int32Array = new Int32Array(RUNS * RUN_WORDS);
+  readonly #single: Int32Array = new Int32Array(2);
+  #latest = 0;
+  #oldest = 0;
+
+  constructor(lane: LaneContext) {
+    this.#lane = lane;
+    this.#writer = new TunWriter(lane);
+  }
+
+  /** Takes the inner packet at `ip`, `length` bytes by its header; `sum` is the folded sum of the whole plaintext. */
+  add(ip: number, length: number, sum: number): void {
+    const { view } = this.#lane.arena;
+    const first = view.getUint8(ip);
+    const isIpv4 = first >>> 4 === 4;
+    const protocol = view.getUint8(ip + (isIpv4 ? IPV4.PROTOCOL : IPV6.NEXT_HEADER));
+    if (protocol !== PROTOCOL.TCP) {
+      this.#writeSingle(ip, length);
+      return;
+    }
+    const transport = isIpv4 ? IPV4.HEADER_LENGTH_MIN : IPV6.HEADER_LENGTH;
+    const plain = isIpv4
+      ? first === IPV4_PLAIN && (view.getUint16(ip + IPV4.FRAGMENT) & IPV4.FRAGMENT_MASK) === 0
+      : true;
+    if (!plain || length < transport + TCP.HEADER_LENGTH_MIN) {
+      // Its flow is not told from its ports, so nothing may overtake or be overtaken.
+      this.#closeAll();
+      this.#writeSingle(ip, length);
+      return;
+    }
+    this.#addTcp(ip, length, transport, checksumsAreGood(view, ip, length, isIpv4, sum));
+  }
+
+  /** Writes all that was taken. */
+  flush(): void {
+    this.#closeAll();
+    this.#writer.flush();
+  }
+
+  #addTcp(ip: number, length: number, transport: number, verified: boolean): void {
+    const { view } = this.#lane.arena;
+    const tcp = ip + transport;
+    const headerLength = transport + (view.getUint8(tcp + TCP.DATA_OFFSET) >>> 4) * 4;
+    const flags = view.getUint8(tcp + TCP.FLAGS);
+    const payload = length - headerLength;
+    const mergeable =
+      verified &&
+      payload > 0 &&
+      headerLength >= transport + TCP.HEADER_LENGTH_MIN &&
+      (flags & (NEVER_MERGED | FLAG.ACK)) === FLAG.ACK;
+    const run = this.#find(ip, transport);
+    if (run !== NONE) {
+      if (mergeable && this.#continues(run, ip, headerLength, payload, flags)) {
+        this.#merge(run, ip, headerLength, payload, flags);
+        return;
+      }
+      this.#close(run);
+    }
+    if (!mergeable || (flags & ENDS_RUN) !== 0) this.#writeSingle(ip, length);
+    else this.#open(run, ip, length, transport, headerLength, flags);
+  }
+
+  /** The open run of the packet's flow, or NONE. */
+  #find(ip: number, transport: number): number {
+    const ports = this.#lane.arena.view.getInt32(ip + transport);
+    const latest = this.#latest;
+    if (this.#isFlow(latest, ip, transport, ports)) return latest;
+    for (let run = 0; run < RUNS; run += 1) if (this.#isFlow(run, ip, transport, ports)) return run;
+    return NONE;
+  }
+
+  #isFlow(run: number, ip: number, transport: number, ports: number): boolean {
+    if (this.#packets[run] === 0 || this.#ports[run] !== ports || this.#transport[run] !== transport) return false;
+    const { view } = this.#lane.arena;
+    const addresses = transport === IPV6.HEADER_LENGTH ? IPV6.SOURCE : IPV4.SOURCE;
+    return equalWords(view, ip + addresses, this.#ip[run] + addresses, transport - addresses);
+  }
+
+  /** Whether a packet of the run's flow may be appended to it. */
+  #continues(run: number, ip: number, headerLength: number, payload: number, flags: number): boolean {
+    if (headerLength !== this.#headerLength[run] || payload > this.#segmentPayload[run]) return false;
+    if (((flags ^ this.#flags[run]) & ~ENDS_RUN) !== 0) return false;
+    if (this.#packets[run] >= RUN_PACKETS_MAX || this.#length[run] + payload > SUPER_BYTES_MAX) return false;
+    const { view } = this.#lane.arena;
+    const transport = this.#transport[run];
+    const tcp = ip + transport;
+    const firstIp = this.#ip[run];
+    const firstTcp = firstIp + transport;
+    if (view.getInt32(tcp + TCP.SEQUENCE) !== this.#sequence[run]) return false;
+    if (view.getInt32(tcp + TCP.ACKNOWLEDGEMENT) !== view.getInt32(firstTcp + TCP.ACKNOWLEDGEMENT)) return false;
+    const options = headerLength - transport - TCP.OPTIONS;
+    if (!equalWords(view, tcp + TCP.OPTIONS, firstTcp + TCP.OPTIONS, options)) return false;
+    return transport === IPV6.HEADER_LENGTH
+      ? sameIpv6(view, ip, firstIp)
+      : sameIpv4(view, ip, firstIp, this.#packets[run]);
+  }
+
+  #merge(run: number, ip: number, headerLength: number, payload: number, flags: number): void {
+    const piece = run * RUN_WORDS + this.#packets[run] * 2;
+    this.#pieces[piece] = ip + headerLength;
+    this.#pieces[piece + 1] = payload;
+    this.#packets[run] += 1;
+    this.#length[run] += payload;
+    this.#sequence[run] = (this.#sequence[run] + payload) | 0;
+    this.#flags[run] |= flags & ENDS_RUN;
+    if (payload < this.#segmentPayload[run] || (flags & ENDS_RUN) !== 0) this.#close(run);
+  }
+
+  #open(free: number, ip: number, length: number, transport: number, headerLength: number, flags: number): void {
+    const run = free === NONE ? this.#takeRun() : free;
+    const { view } = this.#lane.arena;
+    const payload = length - headerLength;
+    this.#latest = run;
+    this.#packets[run] = 1;
+    this.#ip[run] = ip;
+    this.#ports[run] = view.getInt32(ip + transport);
+    this.#transport[run] = transport;
+    this.#headerLength[run] = headerLength;
+    this.#segmentPayload[run] = payload;
+    this.#length[run] = length;
+    this.#sequence[run] = (view.getInt32(ip + transport + TCP.SEQUENCE) + payload) | 0;
+    this.#flags[run] = flags;
+    this.#pieces[run * RUN_WORDS] = ip - VIRTIO_HEADER_LENGTH;
+    this.#pieces[run * RUN_WORDS + 1] = VIRTIO_HEADER_LENGTH + length;
+  }
+
+  #takeRun(): number {
+    for (let run = 0; run < RUNS; run += 1) if (this.#packets[run] === 0) return run;
+    const run = this.#oldest;
+    this.#oldest = (run + 1) % RUNS;
+    this.#close(run);
+    return run;
+  }
+
+  #closeAll(): void {
+    for (let run = 0; run < RUNS; run += 1) if (this.#packets[run] > 0) this.#close(run);
+  }
+
+  #close(run: number): void {
+    const packets = this.#packets[run];
+    const ip = this.#ip[run];
+    const { view } = this.#lane.arena;
+    this.#packets[run] = 0;
+    if (packets === 1) writePlainVirtioHeader(view, ip - VIRTIO_HEADER_LENGTH);
+    else {
+      this.#finishHeaders(run);
+      this.#lane.ledger.counts[COUNTER.COALESCED] += packets;
+    }
+    const innerBytes = this.#length[run] + (packets - 1) * this.#headerLength[run];
+    this.#writer.append(this.#pieces, run * RUN_WORDS, packets, packets, innerBytes);
+  }
+
+  /** Makes the first packet's headers those of the super-packet; its TCP checksum becomes the pseudo header's sum. */
+  #finishHeaders(run: number): void {
+    const { view } = this.#lane.arena;
+    const ip = this.#ip[run];
+    const transport = this.#transport[run];
+    const length = this.#length[run];
+    const tcp = ip + transport;
+    const isIpv4 = transport === IPV4.HEADER_LENGTH_MIN;
+    if (isIpv4) {
+      view.setUint16(ip + IPV4.TOTAL_LENGTH, length);
+      view.setUint16(ip + IPV4.CHECKSUM, 0);
+      view.setUint16(ip + IPV4.CHECKSUM, ~foldSmallSum(sumWords(view, ip, IPV4.HEADER_LENGTH_MIN)) & 0xffff);
+    } else view.setUint16(ip + IPV6.PAYLOAD_LENGTH, length - IPV6.HEADER_LENGTH);
+    const addresses = isIpv4 ? sumWords(view, ip + IPV4.SOURCE, 8) : sumWords(view, ip + IPV6.SOURCE, 32);
+    view.setUint16(tcp + TCP.CHECKSUM, foldSmallSum(addresses + PROTOCOL.TCP + length - transport));
+    view.setUint8(tcp + TCP.FLAGS, this.#flags[run]);
+    writeSuperVirtioHeader(
+      view,
+      ip - VIRTIO_HEADER_LENGTH,
+      isIpv4 ? GSO.TCP4 : GSO.TCP6,
+      this.#headerLength[run],
+      this.#segmentPayload[run],
+      transport,
+      TCP.CHECKSUM,
+    );
+  }
+
+  #writeSingle(ip: number, length: number): void {
+    writePlainVirtioHeader(this.#lane.arena.view, ip - VIRTIO_HEADER_LENGTH);
+    this.#single[0] = ip - VIRTIO_HEADER_LENGTH;
+    this.#single[1] = VIRTIO_HEADER_LENGTH + length;
+    this.#writer.append(this.#single, 0, 1, 1, length);
+  }
+}
+
+/**
+ * Whether the IPv4 header's and the TCP checksum are good, told from the sum of the whole plaintext. A good IPv4 header
+ * adds nothing to it (its sum is 0xffff, a zero of ones' complement). In IPv6 the addresses and the length stand in
+ * both the header and the pseudo header and cancel out; what is left of the header is taken off.
+ */
+function checksumsAreGood(view: DataView, ip: number, length: number, isIpv4: boolean, sum: number): boolean {
+  if (isIpv4) {
+    if (foldSmallSum(sumWords(view, ip, IPV4.HEADER_LENGTH_MIN)) !== 0xffff) return false;
+    const addresses = sumWords(view, ip + IPV4.SOURCE, 8);
+    return foldSmallSum(sum + addresses + PROTOCOL.TCP + length - IPV4.HEADER_LENGTH_MIN) === 0xffff;
+  }
+  const rest = view.getUint16(ip) + view.getUint16(ip + 2) + view.getUint16(ip + IPV6.NEXT_HEADER);
+  return foldSmallSum(sum + PROTOCOL.TCP + 3 * 0xffff - rest) === 0xffff;
+}
+
+/** Version, traffic class, TTL and DF as in the run's first packet; the id goes on (or, with DF, stands still). */
+function sameIpv4(view: DataView, ip: number, first: number, position: number): boolean {
+  const fragment = view.getUint16(ip + IPV4.FRAGMENT);
+  if (fragment !== view.getUint16(first + IPV4.FRAGMENT)) return false;
+  if (view.getUint16(ip) !== view.getUint16(first) || view.getUint8(ip + IPV4.TTL) !== view.getUint8(first + IPV4.TTL))
+    return false;
+  const id = view.getUint16(ip + IPV4.ID);
+  const firstId = view.getUint16(first + IPV4.ID);
+  if (id === ((firstId + position) & 0xffff)) return true;
+  return id === firstId && (fragment & IPV4.DONT_FRAGMENT) !== 0;
+}
+
+/** Version, traffic class, flow label and hop limit as in the run's first packet. */
+function sameIpv6(view: DataView, ip: number, first: number): boolean {
+  return (
+    view.getInt32(ip) === view.getInt32(first) &&
+    view.getUint8(ip + IPV6.HOP_LIMIT) === view.getUint8(first + IPV6.HOP_LIMIT)
+  );
+}
+
+/** Compares `length` bytes, a multiple of 4. */
+function equalWords(view: DataView, left: number, right: number, length: number): boolean {
+  for (let at = 0; at < length; at += 4) if (view.getInt32(left + at) !== view.getInt32(right + at)) return false;
+  return true;
+}

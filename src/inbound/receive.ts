@@ -1,0 +1,180 @@
+/**
+ * Inbound, receive: one turn of the inbound direction, from a socket to the TUN. One native call brings datagrams,
+ * several in one where GRO joined them; each is told apart by its type. Transport messages become UNSEAL descriptors of
+ * a batch, which then passes the other stages; handshake messages go to the control lane.
+ *
+ *     receiveUdp -> parse -> [unseal -> RX history -> verify -> coalesce -> write]
+ *
+ * Every byte here comes from the network: lengths are checked before anything is read, and nothing is believed until
+ * its tag was found good.
+ */
+
+import { recordReceived } from '../history/rx-history.ts';
+import type { LaneContext } from '../lane-context.ts';
+import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
+import { UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
+import { LIMIT } from '../packet/arena.ts';
+import { DROP } from '../packet/drop-reason.ts';
+import { readEndpoint } from '../packet/endpoint.ts';
+import {
+  COOKIE_REPLY,
+  INITIATION,
+  MESSAGE_INITIATION,
+  MESSAGE_TRANSPORT,
+  REJECT_AFTER_MESSAGES,
+  RESPONSE,
+  TRANSPORT_COUNTER_OFFSET,
+  TRANSPORT_HEADER_LENGTH,
+  TRANSPORT_LENGTH_MIN,
+  TRANSPORT_RECEIVER_OFFSET,
+} from '../protocol/constants.ts';
+import type { LaneKeypair } from '../tables/peers.ts';
+import { InboundBatch } from './batch.ts';
+import { unsealBatch } from './unseal.ts';
+import { Verifier } from './verify.ts';
+
+const { UDP_RX, UDP_RX_BYTES } = COUNTER;
+/** From this high word on a counter may reach REJECT_AFTER_MESSAGES, whatever its low word is. */
+const COUNTER_HIGH_MAX = Math.floor(REJECT_AFTER_MESSAGES / 4_294_967_296);
+/** Length of each handshake message, by its type. */
+const HANDSHAKE_LENGTH = [0, INITIATION.LENGTH, RESPONSE.LENGTH, COOKIE_REPLY.LENGTH] as const;
+
+export class InboundPath {
+  readonly #lane: LaneContext;
+  readonly #batch: InboundBatch = new InboundBatch();
+  readonly #verifier: Verifier;
+  /** Says whether the control lane can take one more handshake message. */
+  readonly #admitHandshake: () => boolean;
+  #lastIndex = 0;
+  #lastKeypair: LaneKeypair | null = null;
+
+  constructor(lane: LaneContext, admitHandshake: () => boolean) {
+    this.#lane = lane;
+    this.#verifier = new Verifier(lane);
+    this.#admitHandshake = admitHandshake;
+  }
+
+  /** Moves one batch from the socket of a family; returns how many receives brought something. */
+  turn(family: 4 | 6): number {
+    const { native, handle, arena } = this.#lane;
+    const next = ACTIVITY.USER_UDP_TO_TUN;
+    const { RECEIVES } = LIMIT;
+    const receives = native.receiveUdp(handle, family, arena.receives, RECEIVES, arena.udpIn, arena.udpInLength, next);
+    for (let receive = 0; receive < receives; receive += 1)
+      this.#parse((arena.receives >> 2) + receive * UDP_RECEIVE.WORDS);
+    this.#process();
+    return receives;
+  }
+
+  /** Forgets a keypair that was retired. */
+  forget(keypair: LaneKeypair): void {
+    if (this.#lastKeypair === keypair) this.#lastKeypair = null;
+  }
+
+  /** Walks the datagrams of one receive, whose descriptor starts at a word. */
+  #parse(receive: number): void {
+    const words = this.#lane.arena.words;
+    const { counts } = this.#lane.ledger;
+    const start = words[receive + UDP_RECEIVE.OFFSET];
+    const length = words[receive + UDP_RECEIVE.LENGTH];
+    const stride =
+      words[receive + UDP_RECEIVE.SEGMENT_LENGTH] > 0 ? words[receive + UDP_RECEIVE.SEGMENT_LENGTH] : length;
+    const source = (receive + UDP_RECEIVE.ENDPOINT) << 2;
+    const end = start + length;
+    counts[UDP_RX_BYTES] += length;
+    let offset = start;
+    do {
+      counts[UDP_RX] += 1;
+      this.#parseDatagram(offset, Math.min(stride, end - offset), source);
+      offset += stride;
+    } while (offset < end);
+  }
+
+  #parseDatagram(offset: number, length: number, source: number): void {
+    const { view } = this.#lane.arena;
+    const { drops } = this.#lane.ledger;
+    if (length < TRANSPORT_LENGTH_MIN) {
+      drops[DROP.IN_TOO_SHORT] += 1;
+      return;
+    }
+    // Type byte and the three reserved bytes, which must be zero, as one word.
+    const type = view.getInt32(offset, true);
+    if (type === MESSAGE_TRANSPORT) this.#addTransport(offset, length, source);
+    else if (type < MESSAGE_INITIATION || type > MESSAGE_TRANSPORT) drops[DROP.IN_BAD_TYPE] += 1;
+    else if (length !== HANDSHAKE_LENGTH[type]) drops[DROP.IN_BAD_LENGTH] += 1;
+    else this.#handOver(offset, length, source);
+  }
+
+  #addTransport(offset: number, length: number, source: number): void {
+    const { words, view, unseals } = this.#lane.arena;
+    const keypair = this.#acceptable(offset);
+    if (keypair === null) return;
+    const batch = this.#batch;
+    if (batch.messages === LIMIT.UNSEALS) this.#process();
+    const low = view.getInt32(offset + TRANSPORT_COUNTER_OFFSET, true);
+    const high = view.getInt32(offset + TRANSPORT_COUNTER_OFFSET + 4, true);
+    const message = batch.messages;
+    const unseal = (unseals >> 2) + message * UNSEAL.WORDS;
+    words[unseal + UNSEAL.KEY_SLOT] = keypair.receiveKeySlot;
+    words[unseal + UNSEAL.NONCE_LOW] = low;
+    words[unseal + UNSEAL.NONCE_HIGH] = high;
+    words[unseal + UNSEAL.OFFSET] = offset + TRANSPORT_HEADER_LENGTH;
+    words[unseal + UNSEAL.LENGTH] = length - TRANSPORT_HEADER_LENGTH;
+    batch.keypairs[message] = keypair;
+    batch.counters[message] = high * 4_294_967_296 + (low >>> 0);
+    batch.sources[message] = source;
+    batch.messages = message + 1;
+  }
+
+  /** The keypair of the transport message at `offset`, or null (a counted drop) where there is none that may open it. */
+  #acceptable(offset: number): LaneKeypair | null {
+    const { view } = this.#lane.arena;
+    const { drops } = this.#lane.ledger;
+    const index = view.getInt32(offset + TRANSPORT_RECEIVER_OFFSET, true);
+    const keypair = this.#find(index);
+    const high = view.getUint32(offset + TRANSPORT_COUNTER_OFFSET + 4, true);
+    if (keypair === null) drops[DROP.IN_UNKNOWN_INDEX] += 1;
+    else if (this.#lane.nowMs() - keypair.bornMs >= this.#lane.timing.REJECT_AFTER_TIME_MS)
+      drops[DROP.IN_KEYPAIR_EXPIRED] += 1;
+    else if (high >= COUNTER_HIGH_MAX) drops[DROP.IN_COUNTER_LIMIT] += 1;
+    else return keypair;
+    return null;
+  }
+
+  #find(index: number): LaneKeypair | null {
+    if (this.#lastKeypair !== null && index === this.#lastIndex) return this.#lastKeypair;
+    const keypair = this.#lane.receivers.get(index) ?? null;
+    if (keypair !== null) {
+      this.#lastIndex = index;
+      this.#lastKeypair = keypair;
+    }
+    return keypair;
+  }
+
+  #handOver(offset: number, length: number, source: number): void {
+    const { arena, ledger, notify } = this.#lane;
+    const endpoint = readEndpoint(arena.bytes, source);
+    if (endpoint === null) return;
+    if (!this.#admitHandshake()) {
+      ledger.drops[DROP.IN_HANDSHAKE_QUEUE] += 1;
+      return;
+    }
+    ledger.counts[COUNTER.HANDSHAKE_RX] += 1;
+    notify({
+      type: 'handshake',
+      message: Uint8Array.from(arena.bytes.subarray(offset, offset + length)),
+      source: endpoint,
+    });
+  }
+
+  #process(): void {
+    const batch = this.#batch;
+    if (batch.messages > 0) {
+      unsealBatch(this.#lane, batch);
+      recordReceived(this.#lane, batch);
+      this.#lane.native.book(this.#lane.handle, ACTIVITY.USER_UDP_TO_TUN);
+      this.#verifier.deliver(batch);
+    }
+    batch.clear();
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Inbound, verify: what an authentic, new message proves, and whether its inner packet may come in.
+ *
+ * It proves that the peer is alive at the address it came from: the peer's times are set, its endpoint follows (roaming),
+ * and the first message on the responder's new keypair confirms that keypair. The inner packet must be IP, no longer
+ * than the plaintext, and its source must be among the peer's allowed IPs by longest match (cryptokey routing).
+ */
+import type { LaneContext } from '../lane-context.ts';
+import { COUNTER } from '../ledger/catalog.ts';
+import { ENDPOINT, UNSEAL } from '../native/layout.ts';
+import { DROP } from '../packet/drop-reason.ts';
+import { readEndpoint } from '../packet/endpoint.ts';
+import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
+import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
+import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
+import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
+import type { InboundBatch } from './batch.ts';
+import { Coalescer } from './coalesce.ts';
+
+export class Verifier {
+  readonly #lane: LaneContext;
+  readonly #coalescer: Coalescer;
+  readonly #rekeyAgeMs: number;
+
+  constructor(lane: LaneContext) {
+    this.#lane = lane;
+    this.#coalescer = new Coalescer(lane);
+    this.#rekeyAgeMs = rekeyOnReceiveAgeMs(lane.timing);
+  }
+
+  /** Delivers the fresh messages of a batch to the TUN. */
+  deliver(batch: InboundBatch): void {
+    for (let message = 0; message < batch.messages; ) message = this.#deliverRun(batch, message);
+    this.#coalescer.flush();
+  }
+
+  /** One run: messages of one keypair from one source. Returns where the next run starts. */
+  #deliverRun(batch: InboundBatch, first: number): number {
+    const { words, unseals } = this.#lane.arena;
+    const keypair = batch.keypairs[first];
+    if (keypair === null) return first + 1;
+    const source = batch.sources[first];
+    let bytes = 0;
+    let data = 0;
+    let fresh = 0;
+    let message = first;
+    for (
+      ;
+      message < batch.messages && batch.keypairs[message] === keypair && batch.sources[message] === source;
+      message += 1
+    ) {
+      if (batch.fresh[message] === 0) continue;
+      const unseal = (unseals >> 2) + message * UNSEAL.WORDS;
+      const length = words[unseal + UNSEAL.RESULT];
+      fresh += 1;
+      bytes += length + TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
+      if (length > 0) {
+        data += 1;
+        this.#deliverPacket(keypair.peer, words[unseal + UNSEAL.OFFSET], length, words[unseal + UNSEAL.SUM]);
+      }
+    }
+    if (fresh > 0) this.#authenticated(keypair, source, bytes, data);
+    this.#lane.ledger.counts[COUNTER.KEEPALIVE_RX] += fresh - data;
+    return message;
+  }
+
+  #deliverPacket(peer: LanePeer, offset: number, plaintextLength: number, sum: number): void {
+    const { view } = this.#lane.arena;
+    const { drops } = this.#lane.ledger;
+    const length = ipPacketLength(view, offset, plaintextLength);
+    if (length < 0) drops[DROP.IN_NOT_IP] += 1;
+    else if (this.#sourcePeer(offset) !== peer.id) drops[DROP.IN_BAD_SOURCE] += 1;
+    else this.#coalescer.add(offset, length, sum);
+  }
+
+  #sourcePeer(ip: number): number {
+    const { view } = this.#lane.arena;
+    if (view.getUint8(ip) >>> 4 === 4) return lookupIpv4(this.#lane.ipv4Routes, view.getInt32(ip + IPV4.SOURCE));
+    return lookupIpv6(
+      this.#lane.ipv6Routes,
+      view.getInt32(ip + IPV6.SOURCE),
+      view.getInt32(ip + IPV6.SOURCE + 4),
+      view.getInt32(ip + IPV6.SOURCE + 8),
+      view.getInt32(ip + IPV6.SOURCE + 12),
+    );
+  }
+
+  #authenticated(keypair: LaneKeypair, source: number, bytes: number, data: number): void {
+    const { peer } = keypair;
+    const cells = peer.cells;
+    const nowMs = this.#lane.nowMs();
+    cells[peer.receivedBytesCell] += bytes;
+    cells[PEER_CELL.LAST_RECEIVED_MS] = nowMs;
+    cells[PEER_CELL.UNANSWERED_SINCE_MS] = 0;
+    if (data > 0) {
+      cells[PEER_CELL.LAST_DATA_RECEIVED_MS] = nowMs;
+      if (cells[PEER_CELL.OWED_SINCE_MS] === 0) cells[PEER_CELL.OWED_SINCE_MS] = nowMs;
+    }
+    if (keypair.unconfirmed) this.#confirm(keypair);
+    this.#roam(peer, source);
+    if (keypair.initiator && nowMs - keypair.bornMs >= this.#rekeyAgeMs) this.#lane.wantHandshake(peer);
+    this.#lane.watch(peer);
+  }
+
+  /** The first message on the responder's keypair: it may now be sent with. */
+  #confirm(keypair: LaneKeypair): void {
+    keypair.unconfirmed = false;
+    keypair.peer.current = keypair;
+    this.#lane.notify({ type: 'confirmed', peer: keypair.peer.id, keypair: keypair.id });
+  }
+
+  #roam(peer: LanePeer, source: number): void {
+    const words = this.#lane.arena.words;
+    let differing = 0;
+    for (let word = 0; word < ENDPOINT.WORDS; word += 1) differing |= words[(source >> 2) + word] ^ peer.endpoint[word];
+    if (differing === 0) return;
+    for (let word = 0; word < ENDPOINT.WORDS; word += 1) peer.endpoint[word] = words[(source >> 2) + word];
+    const endpoint = readEndpoint(this.#lane.arena.bytes, source);
+    if (endpoint !== null) this.#lane.notify({ type: 'roamed', peer: peer.id, endpoint });
+  }
+}

@@ -1,0 +1,14 @@
+/** The public API: a device, its configuration, its status and its books. */
+export type {
+  DeviceConfig,
+  IpPrefix,
+  NumericEndpoint,
+  PeerConfig,
+} from './control/config-types.ts';
+export { createLogger, type Logger, type LogLevel } from './control/log.ts';
+export { DEFAULT_MTU, openDevice } from './device.ts';
+export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
+export { type ErrorCode, GigatunError } from './errors.ts';
+export { formatStats, statsJson } from './ledger/report.ts';
+export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';
+export type { Endpoint } from './packet/endpoint.ts';

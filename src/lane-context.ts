@@ -1,0 +1,82 @@
+/**
+ * What the stages of a lane share: its native handle and arena, its books, its view of peers, keypairs and routes, and
+ * the way to tell the control lane something. One object per lane, owned by its thread; nothing here is per packet.
+ */
+import { ACTIVITY } from './ledger/catalog.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { BOOKS } from './native/layout.ts';
+import type { Addon, LaneHandle } from './native/types.ts';
+import type { Arena } from './packet/arena.ts';
+import type { Timing } from './protocol/constants.ts';
+import { emptyTable } from './tables/allowed-ips.ts';
+import type { LaneEvent } from './tables/lane-messages.ts';
+import { type LaneKeypair, type LanePeer, PEER_CELL } from './tables/peers.ts';
+
+/** A lane asks the control lane for a handshake with the same peer at most this often. */
+const WANT_INTERVAL_MS = 100;
+
+export interface LaneLimits {
+  /** Most datagrams in one GSO send; 1 where there is no GSO. */
+  gsoDatagramsMax: number;
+  /** Largest inner packet, bytes; follows the interface. */
+  mtu: number;
+}
+
+export class LaneContext {
+  readonly native: Addon;
+  readonly handle: LaneHandle;
+  readonly arena: Arena;
+  readonly ledger: Ledger;
+  readonly timing: Timing;
+  readonly limits: LaneLimits;
+  /** Sends an event to the control lane. Not for every packet. */
+  readonly notify: (event: LaneEvent) => void;
+  readonly peers: (LanePeer | undefined)[] = [];
+  /** Keypairs by the receiver index of the messages that they open. */
+  readonly receivers: Map<number, LaneKeypair> = new Map();
+  ipv4Routes: Int32Array = emptyTable(4);
+  ipv6Routes: Int32Array = emptyTable(6);
+
+  constructor(
+    native: Addon,
+    handle: LaneHandle,
+    arena: Arena,
+    ledger: Ledger,
+    timing: Timing,
+    limits: LaneLimits,
+    notify: (event: LaneEvent) => void,
+  ) {
+    this.native = native;
+    this.handle = handle;
+    this.arena = arena;
+    this.ledger = ledger;
+    this.timing = timing;
+    this.limits = limits;
+    this.notify = notify;
+  }
+
+  /** The lane's clock, CLOCK_MONOTONIC ms: the last switch of activity, which is never more than a stage ago. */
+  nowMs(): number {
+    return this.ledger.books[BOOKS.NOW_NS] / 1e6;
+  }
+
+  /** Asks the control lane for a handshake with this peer. */
+  wantHandshake(peer: LanePeer): void {
+    const nowMs = this.nowMs();
+    if (peer.wantedAtMs !== 0 && nowMs - peer.wantedAtMs < WANT_INTERVAL_MS) return;
+    peer.wantedAtMs = nowMs;
+    this.notify({ type: 'want', peer: peer.id });
+  }
+
+  /** Makes sure that the control lane watches this peer's timers, after its cells changed. */
+  watch(peer: LanePeer): void {
+    if (peer.cells[PEER_CELL.WATCHED] !== 0) return;
+    peer.cells[PEER_CELL.WATCHED] = 1;
+    this.notify({ type: 'watch', peer: peer.id });
+  }
+
+  /** Switches the books to control work: messages, hand-over, anything that is no stage. */
+  bookControl(): void {
+    this.native.book(this.handle, ACTIVITY.USER_CONTROL);
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * One worker's loop: it waits for its TUN queue, its sockets, or a word from the control lane, and moves one batch in
+ * each direction per turn, to completion.
+ *
+ *     outbound: read (TUN) -> route -> split -> seal -> TX history -> send (UDP)
+ *     inbound:  receive (UDP) -> unseal -> RX history -> verify -> coalesce -> write (TUN)
+ *
+ * A lane owns its arena, its books and its view of the peers. It never runs the event loop: it blocks in one native
+ * wait, and commands are taken from the port when the eventfd says so.
+ */
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { InboundPath } from './inbound/receive.ts';
+import { LaneContext, type LaneLimits } from './lane-context.ts';
+import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
+import { Ledger } from './ledger/ledger.ts';
+import * as addon from './native/addon.ts';
+import { BOOKS, READY } from './native/layout.ts';
+import { OutboundPath } from './outbound/read.ts';
+import { Arena } from './packet/arena.ts';
+import { writeEndpoint } from './packet/endpoint.ts';
+import type { Timing } from './protocol/constants.ts';
+import { KeypairMemory } from './tables/keypair-memory.ts';
+import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { LaneKeypair, LanePeer } from './tables/peers.ts';
+
+/** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
+const HANDSHAKE_QUEUE_MAX = 4_096;
+/** The books are committed to shared memory at most this often while a lane is busy. */
+const COMMIT_INTERVAL_NS = 1e6;
+/** Pool for staged packets, bytes. */
+const STAGED_BYTES = 1 << 19;
+/** Room for a staged packet on top of the MTU. */
+const STAGED_SLACK = 64;
+
+/** What a lane is started with. Descriptors stay the control lane's to close. */
+export interface LaneStart {
+  readonly index: number;
+  readonly tunFd: number;
+  readonly udp4Fd: number;
+  readonly udp6Fd: number;
+  readonly page: SharedArrayBuffer;
+  /** One Int32: handshake messages on their way to the control lane. */
+  readonly handshakesPending: SharedArrayBuffer;
+  readonly timing: Timing;
+  readonly limits: LaneLimits;
+  readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
+  readonly bookTime: boolean;
+}
+
+/** Runs a lane until it is told to close or its TUN is gone. */
+export function runLane(start: LaneStart, port: MessagePort): void {
+  const lane = new Lane(start, port);
+  try {
+    lane.loop();
+  } finally {
+    lane.close();
+  }
+}
+
+class Lane {
+  readonly #index: number;
+  readonly #port: MessagePort;
+  readonly #context: LaneContext;
+  readonly #outbound: OutboundPath;
+  readonly #inbound: InboundPath;
+  readonly #handshakesPending: Int32Array;
+  /** Keypairs by id. */
+  readonly #keypairs: Map<number, LaneKeypair> = new Map();
+  readonly #watched: number;
+  #closing = false;
+  #committedNs = 0;
+
+  constructor(start: LaneStart, port: MessagePort) {
+    this.#index = start.index;
+    this.#port = port;
+    this.#handshakesPending = new Int32Array(start.handshakesPending);
+    const arena = new Arena(STAGED_BYTES);
+    const ledger = new Ledger(start.page);
+    const { tunFd, udp4Fd, udp6Fd, aead, bookTime } = start;
+    const opened = addon.openLane({ arena: arena.bytes, books: ledger.books, tunFd, udp4Fd, udp6Fd, aead, bookTime });
+    addon.threadUsage(ledger.usage);
+    ledger.begin();
+    const notify = (event: LaneEvent): void => port.postMessage(event);
+    this.#context = new LaneContext(addon, opened.handle, arena, ledger, start.timing, start.limits, notify);
+    this.#outbound = new OutboundPath(this.#context, start.limits.mtu + STAGED_SLACK);
+    this.#inbound = new InboundPath(this.#context, () => this.#admitHandshake());
+    this.#watched = READY.WAKE | READY.TUN | (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
+    notify({ type: 'ready', wakeFd: opened.wakeFd, aead: opened.aead });
+  }
+
+  loop(): void {
+    const { native, handle } = this.#context;
+    while (!this.#closing) {
+      const ready = native.wait(handle, -1, this.#watched, ACTIVITY.USER_CONTROL);
+      if ((ready & READY.WAKE) !== 0) this.#takeCommands();
+      if ((ready & READY.TUN_FAILED) !== 0) this.#tunIsGone('the interface was deleted');
+      if ((ready & READY.TUN) !== 0) this.#readTun();
+      if ((ready & READY.UDP4) !== 0) this.#inbound.turn(4);
+      if ((ready & READY.UDP6) !== 0) this.#inbound.turn(6);
+      this.#endTurn();
+    }
+  }
+
+  close(): void {
+    this.#commit();
+    this.#context.native.closeLane(this.#context.handle);
+    this.#port.close();
+  }
+
+  #readTun(): void {
+    try {
+      this.#outbound.turn();
+    } catch (error) {
+      if (!(error instanceof Error) || !('syscall' in error)) throw error;
+      this.#tunIsGone(error.message);
+    }
+  }
+
+  #tunIsGone(message: string): void {
+    this.#closing = true;
+    this.#context.notify({ type: 'gone', message });
+  }
+
+  #endTurn(): void {
+    const { ledger } = this.#context;
+    ledger.counts[COUNTER.TURNS] += 1;
+    const nowNs = ledger.books[BOOKS.NOW_NS];
+    if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
+    this.#committedNs = nowNs;
+    ledger.commit();
+  }
+
+  /** An exact commit: time up to now, and what the kernel says of this thread at the same moment. */
+  #commit(): void {
+    const { ledger } = this.#context;
+    this.#context.bookControl();
+    addon.threadUsage(ledger.usage);
+    ledger.commit();
+  }
+
+  #admitHandshake(): boolean {
+    if (Atomics.add(this.#handshakesPending, 0, 1) < HANDSHAKE_QUEUE_MAX) return true;
+    Atomics.sub(this.#handshakesPending, 0, 1);
+    return false;
+  }
+
+  #takeCommands(): void {
+    for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port))
+      this.#obey(next.message as LaneCommand);
+  }
+
+  #obey(command: LaneCommand): void {
+    switch (command.type) {
+      case 'peer':
+        this.#context.peers[command.peer] = new LanePeer(command.peer, command.memory, this.#index);
+        break;
+      case 'routes':
+        this.#context.ipv4Routes = command.ipv4;
+        this.#context.ipv6Routes = command.ipv6;
+        break;
+      case 'mtu':
+        this.#context.limits.mtu = command.mtu;
+        break;
+      case 'snapshot':
+        this.#commit();
+        this.#context.notify({ type: 'snapshot', id: command.id });
+        break;
+      case 'close':
+        this.#closing = true;
+        break;
+      default: {
+        const peer = this.#context.peers[command.peer];
+        if (peer !== undefined) this.#obeyForPeer(command, peer);
+      }
+    }
+  }
+
+  #obeyForPeer(command: PeerCommand, peer: LanePeer): void {
+    switch (command.type) {
+      case 'unpeer':
+        this.#outbound.dropStaged(peer);
+        this.#context.peers[command.peer] = undefined;
+        break;
+      case 'endpoint':
+        writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, command.endpoint);
+        break;
+      case 'install':
+        this.#install(command, peer);
+        break;
+      case 'promote':
+        this.#promote(command.keypair, peer);
+        break;
+      case 'retire':
+        this.#retire(command.keypair, peer);
+        break;
+      case 'keepalive':
+        if (!peer.releasedData) this.#outbound.keepalive(peer);
+        peer.releasedData = false;
+        break;
+      case 'dropStaged':
+        this.#outbound.dropStaged(peer);
+        break;
+    }
+  }
+
+  #install(command: InstallCommand, peer: LanePeer): void {
+    const { native, handle, receivers } = this.#context;
+    const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
+    const memory = new KeypairMemory(command.memory);
+    const isNext = command.place === 'next';
+    const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, isNext);
+    native.setKey(handle, keypair.sendKeySlot, command.sendKey);
+    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey);
+    command.sendKey.fill(0);
+    command.receiveKey.fill(0);
+    this.#keypairs.set(id, keypair);
+    receivers.set(localIndex, keypair);
+    if (isNext) return;
+    peer.current = keypair;
+    peer.releasedData = this.#outbound.release(peer);
+  }
+
+  #promote(id: number, peer: LanePeer): void {
+    const keypair = this.#keypairs.get(id);
+    if (keypair === undefined) return;
+    keypair.unconfirmed = false;
+    peer.current = keypair;
+    this.#outbound.release(peer);
+  }
+
+  #retire(id: number, peer: LanePeer): void {
+    const keypair = this.#keypairs.get(id);
+    if (keypair === undefined) return;
+    const { native, handle, receivers } = this.#context;
+    this.#keypairs.delete(id);
+    receivers.delete(keypair.localIndex);
+    this.#inbound.forget(keypair);
+    if (peer.current === keypair) peer.current = null;
+    native.setKey(handle, keypair.sendKeySlot, null);
+    native.setKey(handle, keypair.receiveKeySlot, null);
+  }
+}
+
+type InstallCommand = Extract<LaneCommand, { type: 'install' }>;
+type PeerCommand = Extract<LaneCommand, { peer: number }>;

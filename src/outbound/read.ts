@@ -1,0 +1,135 @@
+/**
+ * Outbound, read: one turn of the outbound direction, from the TUN's queue to the sockets. Packets and super-packets
+ * are read in one native call; each is routed, split into the batch, and sealed with its peer's keypair; a full batch
+ * goes out in between, the rest at the end. A group may span several reads.
+ *
+ *     readTun -> inspect -> route -> split -> seal (place) -> [flush: AEAD -> TX history -> send]
+ */
+import { recordSent } from '../history/tx-history.ts';
+import type { LaneContext } from '../lane-context.ts';
+import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
+import { TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
+import { LIMIT } from '../packet/arena.ts';
+import { DROP } from '../packet/drop-reason.ts';
+import type { LanePeer } from '../tables/peers.ts';
+import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
+import { routePacket } from './route.ts';
+import { sealKeepalive, sealRun } from './seal.ts';
+import { closeGroup, sendGroups } from './send.ts';
+import { INSPECT, inspect, SuperPacket, splitSegments } from './split.ts';
+import { StagedPackets } from './stage.ts';
+
+export class OutboundPath {
+  readonly #lane: LaneContext;
+  readonly #batch: OutboundBatch;
+  readonly #packet: SuperPacket = new SuperPacket();
+  readonly #staged: StagedPackets;
+
+  /** `stagedPacketBytes`: longest inner packet that may wait for a keypair. */
+  constructor(lane: LaneContext, stagedPacketBytes: number) {
+    this.#lane = lane;
+    this.#batch = new OutboundBatch(lane.arena);
+    this.#staged = new StagedPackets(lane, stagedPacketBytes);
+  }
+
+  /** Moves one batch from the TUN; returns how many reads brought something. Throws when the TUN is gone. */
+  turn(): number {
+    const { native, handle, arena } = this.#lane;
+    const { TUN_READS, TUN_READ_BYTES } = LIMIT;
+    const next = ACTIVITY.USER_TUN_TO_UDP;
+    const reads = native.readTun(
+      handle,
+      arena.tunReads,
+      TUN_READS,
+      arena.tunIn,
+      arena.tunInLength,
+      TUN_READ_BYTES,
+      next,
+    );
+    for (let read = 0; read < reads; read += 1) {
+      const at = (arena.tunReads >> 2) + read * TUN_READ.WORDS;
+      this.#forward(arena.words[at + TUN_READ.OFFSET], arena.words[at + TUN_READ.LENGTH]);
+    }
+    this.#flush();
+    return reads;
+  }
+
+  /** Sends what waited for this peer's keypair; says whether anything did. */
+  release(peer: LanePeer): boolean {
+    let released = false;
+    while (peer.stagedFirst !== -1) {
+      this.#staged.take(peer, this.#batch);
+      const left = peer.stagedCount;
+      sealRun(this.#lane, this.#batch, this.#staged, peer, 0);
+      this.#flush();
+      // No keypair after all: what was taken is staged again.
+      if (peer.stagedCount > left) break;
+      released = true;
+    }
+    return released;
+  }
+
+  keepalive(peer: LanePeer): void {
+    if (sealKeepalive(this.#lane, this.#batch, peer)) this.#flush();
+  }
+
+  dropStaged(peer: LanePeer): void {
+    this.#staged.drop(peer, DROP.OUT_STAGED_EXPIRED);
+  }
+
+  #forward(offset: number, length: number): void {
+    const { arena, ledger } = this.#lane;
+    const packet = this.#packet;
+    const verdict = inspect(packet, arena.view, offset, length);
+    if (verdict !== INSPECT.OK) {
+      ledger.counts[COUNTER.TUN_RX] += 1;
+      ledger.drops[verdict === INSPECT.NOT_IP ? DROP.OUT_NOT_IP : DROP.OUT_BAD_OFFLOAD] += 1;
+      return;
+    }
+    ledger.counts[COUNTER.TUN_RX] += packet.segments;
+    ledger.counts[COUNTER.TUN_RX_BYTES] += length - VIRTIO_HEADER_LENGTH + (packet.segments - 1) * packet.headerLength;
+    const peer = routePacket(this.#lane, packet.ip);
+    if (peer === null) ledger.drops[DROP.OUT_NO_ROUTE] += packet.segments;
+    else this.#splitAndSeal(peer);
+  }
+
+  /** A super-packet of very small segments may need more than one batch. */
+  #splitAndSeal(peer: LanePeer): void {
+    const batch = this.#batch;
+    const packet = this.#packet;
+    for (let from = 0; from < packet.segments; ) {
+      const count = Math.min(packet.segments - from, this.#room());
+      if (count > 0) {
+        const first = batch.segments;
+        splitSegments(packet, batch, this.#lane.arena, from, count);
+        sealRun(this.#lane, batch, this.#staged, peer, first);
+        from += count;
+      } else this.#flush();
+    }
+  }
+
+  /** How many segments of the present packet the batch can still take; an empty batch takes at least one. */
+  #room(): number {
+    const { arena } = this.#lane;
+    const batch = this.#batch;
+    const packet = this.#packet;
+    const longest = packet.headerLength + Math.min(packet.segmentPayload, packet.payloadLength) + SEALED_OVERHEAD_MAX;
+    const outRoom = arena.udpOut + arena.udpOutLength - batch.outEnd;
+    const headerRoom = arena.segmentHeaders + arena.segmentHeadersLength - batch.headerEnd;
+    const headerStride = (packet.headerLength + 15) & ~15;
+    const byHeaders = packet.payloadLength === 0 ? LIMIT.SEALS : Math.floor(headerRoom / headerStride);
+    return Math.min(LIMIT.SEALS - batch.segments, Math.floor(outRoom / longest), byHeaders);
+  }
+
+  #flush(): void {
+    const { native, handle, arena } = this.#lane;
+    const batch = this.#batch;
+    if (batch.segments > 0) {
+      closeGroup(arena, batch);
+      native.seal(handle, arena.seals, batch.segments, ACTIVITY.USER_TX_HISTORY);
+      recordSent(this.#lane, batch);
+      sendGroups(this.#lane, batch);
+    }
+    batch.clear();
+  }
+}

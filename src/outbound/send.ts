@@ -1,0 +1,147 @@
+/**
+ * Outbound, send: datagrams that lie one behind the other and go to one endpoint form a group, equal in length but for a
+ * shorter last one, and leave as one UDP GSO message. This file closes groups, hands them to the kernel in one native
+ * call, and deals with those that it refuses: a stale source address is forgotten, a group that GSO cannot carry is
+ * repeated datagram by datagram, the rest are counted drops.
+ */
+
+import type { LaneContext } from '../lane-context.ts';
+import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
+import { ENDPOINT, UDP_SEND } from '../native/layout.ts';
+import type { Arena } from '../packet/arena.ts';
+import { DROP } from '../packet/drop-reason.ts';
+import type { LanePeer } from '../tables/peers.ts';
+import type { OutboundBatch } from './batch.ts';
+
+const { UDP_TX, UDP_TX_BYTES, UDP_SEND_GROUPS } = COUNTER;
+
+/** Longest UDP payload over IPv4 (65,535 - 20 - 8), which also bounds a group. */
+const GROUP_BYTES_MAX = 65_507;
+
+const ERRNO = {
+  EIO: 5,
+  EAGAIN: 11,
+  EINVAL: 22,
+  EMSGSIZE: 90,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  ENOBUFS: 105,
+} as const;
+
+/** Puts the datagram of `length` bytes at `outEnd` into the open group of `peer`, or closes that and opens another. */
+export function appendDatagram(
+  arena: Arena,
+  batch: OutboundBatch,
+  peer: LanePeer,
+  length: number,
+  datagramsMax: number,
+): void {
+  if (batch.groupDatagrams > 0) {
+    const groupLength = batch.outEnd - batch.groupStart;
+    const fits = batch.groupDatagrams < datagramsMax && groupLength + length <= GROUP_BYTES_MAX;
+    if (!fits || length > batch.groupSegmentLength) closeGroup(arena, batch);
+  }
+  if (batch.groupDatagrams === 0) {
+    batch.groupPeer = peer;
+    batch.groupStart = batch.outEnd;
+    batch.groupSegmentLength = length;
+  }
+  batch.groupDatagrams += 1;
+  batch.outEnd += length;
+  // Only the last datagram of a group may be shorter.
+  if (length < batch.groupSegmentLength) closeGroup(arena, batch);
+}
+
+/** Makes the open group, if any, a UDP_SEND descriptor. */
+export function closeGroup(arena: Arena, batch: OutboundBatch): void {
+  const peer = batch.groupPeer;
+  if (peer === null || batch.groupDatagrams === 0) return;
+  const words = arena.words;
+  const endpoint = arena.sendEndpoints + batch.groups * ENDPOINT.WORDS * 4;
+  for (let word = 0; word < ENDPOINT.WORDS; word += 1) words[(endpoint >> 2) + word] = peer.endpoint[word];
+  const send = (arena.sends >> 2) + batch.groups * UDP_SEND.WORDS;
+  words[send + UDP_SEND.OFFSET] = batch.groupStart;
+  words[send + UDP_SEND.LENGTH] = batch.outEnd - batch.groupStart;
+  words[send + UDP_SEND.SEGMENT_LENGTH] = batch.groupDatagrams > 1 ? batch.groupSegmentLength : 0;
+  words[send + UDP_SEND.TRAFFIC_CLASS] = -1;
+  words[send + UDP_SEND.ENDPOINT_OFFSET] = endpoint;
+  words[send + UDP_SEND.DATAGRAMS] = batch.groupDatagrams;
+  words[send + UDP_SEND.PEER] = peer.id;
+  batch.groups += 1;
+  batch.groupPeer = null;
+  batch.groupDatagrams = 0;
+}
+
+/** Sends all closed groups of the batch. */
+export function sendGroups(lane: LaneContext, batch: OutboundBatch): void {
+  const sent = lane.native.sendUdp(lane.handle, lane.arena.sends, batch.groups, ACTIVITY.USER_TUN_TO_UDP);
+  const allSent = sent === batch.groups;
+  for (let group = 0; group < batch.groups; group += 1) {
+    const send = (lane.arena.sends >> 2) + group * UDP_SEND.WORDS;
+    if (allSent || lane.arena.words[send + UDP_SEND.RESULT] >= 0) countSent(lane, send);
+    else recover(lane, send);
+  }
+}
+
+function countSent(lane: LaneContext, send: number): void {
+  const { counts } = lane.ledger;
+  const words = lane.arena.words;
+  counts[UDP_TX] += words[send + UDP_SEND.DATAGRAMS];
+  counts[UDP_TX_BYTES] += words[send + UDP_SEND.LENGTH];
+  counts[UDP_SEND_GROUPS] += 1;
+}
+
+/** A group that the kernel refused: mends what can be mended and tries again, else counts the drop. */
+function recover(lane: LaneContext, send: number): void {
+  const words = lane.arena.words;
+  const errno = -words[send + UDP_SEND.RESULT];
+  const cannotSegment = errno === ERRNO.EIO || errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE;
+  if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) countDrop(lane, send, DROP.OUT_SEND_FULL);
+  else if (forgetSource(lane, send, errno) && resend(lane, send)) countSent(lane, send);
+  else if (words[send + UDP_SEND.SEGMENT_LENGTH] > 0 && cannotSegment) sendSingly(lane, send, errno);
+  else countDrop(lane, send, DROP.OUT_SEND_FAILED);
+}
+
+function countDrop(lane: LaneContext, send: number, reason: number): void {
+  lane.ledger.drops[reason] += lane.arena.words[send + UDP_SEND.DATAGRAMS];
+}
+
+/** Clears a local address that is gone (paper 2.1 roams both ends); true if there was one. */
+function forgetSource(lane: LaneContext, send: number, errno: number): boolean {
+  if (errno !== ERRNO.EINVAL && errno !== ERRNO.EADDRNOTAVAIL && errno !== ERRNO.ENETUNREACH) return false;
+  const words = lane.arena.words;
+  const local = (words[send + UDP_SEND.ENDPOINT_OFFSET] >> 2) + ENDPOINT.LOCAL_ADDRESS;
+  let present = 0;
+  for (let word = local; word <= local + 4; word += 1) present |= words[word];
+  words.fill(0, local, local + 5);
+  lane.peers[words[send + UDP_SEND.PEER]]?.endpoint.fill(0, ENDPOINT.LOCAL_ADDRESS, ENDPOINT.WORDS);
+  return present !== 0;
+}
+
+function resend(lane: LaneContext, send: number): boolean {
+  return lane.native.sendUdp(lane.handle, send << 2, 1, ACTIVITY.USER_TUN_TO_UDP) === 1;
+}
+
+/** Repeats a group datagram by datagram. If that works where GSO did not (EIO, EINVAL), the lane stops using GSO. */
+function sendSingly(lane: LaneContext, send: number, errno: number): void {
+  const words = lane.arena.words;
+  const { counts, drops } = lane.ledger;
+  const segmentLength = words[send + UDP_SEND.SEGMENT_LENGTH];
+  const end = words[send + UDP_SEND.OFFSET] + words[send + UDP_SEND.LENGTH];
+  let sent = 0;
+  words[send + UDP_SEND.SEGMENT_LENGTH] = 0;
+  words[send + UDP_SEND.DATAGRAMS] = 1;
+  for (let offset = words[send + UDP_SEND.OFFSET]; offset < end; offset += segmentLength) {
+    words[send + UDP_SEND.OFFSET] = offset;
+    words[send + UDP_SEND.LENGTH] = Math.min(segmentLength, end - offset);
+    if (resend(lane, send)) {
+      sent += 1;
+      counts[UDP_TX] += 1;
+      counts[UDP_TX_BYTES] += words[send + UDP_SEND.LENGTH];
+    } else drops[DROP.OUT_SEND_FAILED] += 1;
+  }
+  if (sent > 0 && errno !== ERRNO.EMSGSIZE && lane.limits.gsoDatagramsMax > 1) {
+    lane.limits.gsoDatagramsMax = 1;
+    lane.notify({ type: 'gsoDemoted', errno });
+  }
+}

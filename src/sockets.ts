@@ -1,0 +1,75 @@
+/**
+ * The outer sockets: for each lane one IPv4 and one IPv6 UDP socket, all on one port. A machine without IPv6 gets IPv4
+ * alone. With a random port the IPv6 port may be taken by somebody else; then another port is tried.
+ */
+import { GigatunError } from './errors.ts';
+import { closeFd, openUdp } from './native/addon.ts';
+import type { UdpOpened } from './native/types.ts';
+
+/** Socket buffers, bytes each way: what WireGuard's userspace implementations ask for; enough for 5 ms at 10 Gbit/s. */
+const SOCKET_BUFFER_BYTES = 7 << 20;
+const PORT_TRIES = 16;
+const EADDRINUSE = 98;
+const EAFNOSUPPORT = 97;
+
+export interface LaneSockets {
+  readonly ipv4: UdpOpened | null;
+  readonly ipv6: UdpOpened | null;
+}
+
+export interface Sockets {
+  readonly port: number;
+  readonly lanes: readonly LaneSockets[];
+}
+
+/** Opens all sockets; throws GigatunError and leaves none open. */
+export function openSockets(lanes: number, port: number, fwmark: number): Sockets {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return tryOpenSockets(lanes, port, fwmark);
+    } catch (error) {
+      const taken = error instanceof GigatunError && error.errno === EADDRINUSE;
+      if (!taken || port !== 0 || tries === PORT_TRIES) throw error;
+    }
+  }
+}
+
+export function closeSockets(sockets: Sockets): void {
+  for (const { ipv4, ipv6 } of sockets.lanes) {
+    if (ipv4 !== null) closeFd(ipv4.fd);
+    if (ipv6 !== null) closeFd(ipv6.fd);
+  }
+}
+
+function tryOpenSockets(lanes: number, wantedPort: number, fwmark: number): Sockets {
+  const opened: UdpOpened[] = [];
+  let port = wantedPort;
+  const open = (family: 4 | 6): UdpOpened | null => {
+    const socket = openFamily({ family, port, reusePort: lanes > 1, fwmark, bufferLength: SOCKET_BUFFER_BYTES });
+    if (socket === null) return null;
+    opened.push(socket);
+    port = socket.port;
+    return socket;
+  };
+  try {
+    const all = Array.from({ length: lanes }, (): LaneSockets => ({ ipv4: open(4), ipv6: open(6) }));
+    if (opened.length === 0)
+      throw new GigatunError(
+        'UNSUPPORTED',
+        'expected IPv4 or IPv6 in this kernel, found neither: no UDP socket can be opened',
+      );
+    return { port, lanes: all };
+  } catch (error) {
+    for (const socket of opened) closeFd(socket.fd);
+    throw error;
+  }
+}
+
+function openFamily(options: Parameters<typeof openUdp>[0]): UdpOpened | null {
+  try {
+    return openUdp(options);
+  } catch (error) {
+    if (error instanceof GigatunError && error.errno === EAFNOSUPPORT) return null;
+    throw error;
+  }
+}

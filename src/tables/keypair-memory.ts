@@ -1,0 +1,53 @@
+/**
+ * What all lanes share of a keypair: the next sending counter and the replay window, in one small block of shared
+ * memory. A lane takes the lock for a whole run, not for a packet. Lock holders never block or call out, so waiters
+ * spin briefly and then sleep in slices.
+ */
+import { REPLAY_WINDOW_WORDS } from '../protocol/replay-window.ts';
+
+const COUNTERS_BYTES = 16;
+const LOCK_BYTES = 64;
+const SPINS = 200;
+const SLICE_MS = 1;
+
+const NEXT_COUNTER = 0;
+/** Cell of `counters` that holds the newest received counter + 1. */
+export const NEWEST_RECEIVED = 1;
+
+export class KeypairMemory {
+  /** [next sending counter, newest received counter + 1] */
+  readonly counters: Float64Array;
+  readonly window: Int32Array;
+  readonly #lock: Int32Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.counters = new Float64Array(memory, 0, COUNTERS_BYTES / 8);
+    this.#lock = new Int32Array(memory, COUNTERS_BYTES, 1);
+    this.window = new Int32Array(memory, LOCK_BYTES, REPLAY_WINDOW_WORDS);
+  }
+
+  static allocate(): SharedArrayBuffer {
+    return new SharedArrayBuffer(LOCK_BYTES + REPLAY_WINDOW_WORDS * 4);
+  }
+
+  lock(): void {
+    let spins = 0;
+    while (Atomics.compareExchange(this.#lock, 0, 0, 1) !== 0) {
+      spins += 1;
+      if (spins > SPINS) Atomics.wait(this.#lock, 0, 1, SLICE_MS);
+    }
+  }
+
+  unlock(): void {
+    Atomics.store(this.#lock, 0, 0);
+  }
+
+  /** Takes `count` consecutive counters; returns the first. The caller checks it against the limit. */
+  reserve(count: number): number {
+    this.lock();
+    const first = this.counters[NEXT_COUNTER];
+    this.counters[NEXT_COUNTER] = first + count;
+    this.unlock();
+    return first;
+  }
+}

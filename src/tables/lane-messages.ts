@@ -1,0 +1,45 @@
+/** What control lane and lanes say to each other. Messages are rare: none is sent per packet. */
+import type { Endpoint } from '../packet/endpoint.ts';
+
+/** From the control lane to a lane. */
+export type LaneCommand =
+  | { readonly type: 'peer'; readonly peer: number; readonly memory: SharedArrayBuffer }
+  | { readonly type: 'unpeer'; readonly peer: number }
+  | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
+  | { readonly type: 'routes'; readonly ipv4: Int32Array; readonly ipv6: Int32Array }
+  | {
+      readonly type: 'install';
+      readonly peer: number;
+      readonly keypair: number;
+      readonly localIndex: number;
+      readonly remoteIndex: number;
+      readonly sendKey: Uint8Array;
+      readonly receiveKey: Uint8Array;
+      readonly initiator: boolean;
+      readonly bornMs: number;
+      readonly memory: SharedArrayBuffer;
+      readonly place: 'current' | 'next';
+    }
+  | { readonly type: 'promote'; readonly peer: number; readonly keypair: number }
+  | { readonly type: 'retire'; readonly peer: number; readonly keypair: number }
+  /** Send an empty transport message, unless data went out since the keypair was installed. */
+  | { readonly type: 'keepalive'; readonly peer: number }
+  | { readonly type: 'dropStaged'; readonly peer: number }
+  | { readonly type: 'mtu'; readonly mtu: number }
+  /** Commit the books now and answer with the same id. */
+  | { readonly type: 'snapshot'; readonly id: number }
+  | { readonly type: 'close' };
+
+/** From a lane to the control lane. */
+export type LaneEvent =
+  | { readonly type: 'ready'; readonly wakeFd: number; readonly aead: string }
+  /** A handshake message (types 1 to 3) and where it came from. */
+  | { readonly type: 'handshake'; readonly message: Uint8Array; readonly source: Endpoint }
+  | { readonly type: 'want'; readonly peer: number }
+  | { readonly type: 'watch'; readonly peer: number }
+  | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
+  | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint }
+  | { readonly type: 'snapshot'; readonly id: number }
+  /** GSO failed for a group that went through datagram by datagram. */
+  | { readonly type: 'gsoDemoted'; readonly errno: number }
+  | { readonly type: 'gone'; readonly message: string };

@@ -1,0 +1,87 @@
+/**
+ * A lane's view of peers and keypairs. The control lane decides everything here and tells each lane by message; the
+ * lane adds what only it sees: when data flowed (shared with the control lane's timers), bytes, roaming, and the first
+ * message on a `next` keypair.
+ */
+import { ENDPOINT } from '../native/layout.ts';
+import type { KeypairMemory } from './keypair-memory.ts';
+
+/** Cells of a peer's shared memory (Float64). Times are CLOCK_MONOTONIC milliseconds, 0 for none. */
+export const PEER_CELL = {
+  UNANSWERED_SINCE_MS: 0,
+  OWED_SINCE_MS: 1,
+  LAST_DATA_RECEIVED_MS: 2,
+  LAST_SENT_MS: 3,
+  LAST_RECEIVED_MS: 4,
+  /** 1 while the control lane watches this peer's timers; a lane that finds 0 sets 1 and tells it. */
+  WATCHED: 5,
+  /** First of each lane's pair of cells: bytes sent, bytes received (datagrams of this peer, headers included). */
+  LANE_BYTES: 6,
+} as const;
+
+/** Shared memory of one peer for `lanes` lanes, bytes. */
+export function peerMemoryBytes(lanes: number): number {
+  return (PEER_CELL.LANE_BYTES + 2 * lanes) * 8;
+}
+
+export class LaneKeypair {
+  readonly peer: LanePeer;
+  readonly id: number;
+  readonly localIndex: number;
+  readonly remoteIndex: number;
+  readonly initiator: boolean;
+  readonly bornMs: number;
+  readonly memory: KeypairMemory;
+  readonly sendKeySlot: number;
+  readonly receiveKeySlot: number;
+  /** The responder's keypair before the first transport message on it. */
+  unconfirmed: boolean;
+
+  constructor(
+    peer: LanePeer,
+    id: number,
+    localIndex: number,
+    remoteIndex: number,
+    initiator: boolean,
+    bornMs: number,
+    memory: KeypairMemory,
+    unconfirmed: boolean,
+  ) {
+    this.peer = peer;
+    this.id = id;
+    this.localIndex = localIndex;
+    this.remoteIndex = remoteIndex;
+    this.initiator = initiator;
+    this.bornMs = bornMs;
+    this.memory = memory;
+    this.sendKeySlot = 2 * id;
+    this.receiveKeySlot = 2 * id + 1;
+    this.unconfirmed = unconfirmed;
+  }
+}
+
+export class LanePeer {
+  readonly id: number;
+  readonly cells: Float64Array;
+  readonly sentBytesCell: number;
+  readonly receivedBytesCell: number;
+  /** ENDPOINT record; family 0 while unknown. */
+  readonly endpoint: Int32Array = new Int32Array(ENDPOINT.WORDS);
+  /** The keypair to send with. */
+  current: LaneKeypair | null = null;
+  /** When the control lane was last asked for a handshake, ms; 0 for never. */
+  wantedAtMs = 0;
+  /** Staged packets went out with the newest keypair, so that it needs no keepalive to be confirmed. */
+  releasedData = false;
+  /** Staged packets: first and last slot of the chain (-1 for none) and their count. */
+  stagedFirst = -1;
+  stagedLast = -1;
+  stagedCount = 0;
+
+  constructor(id: number, memory: SharedArrayBuffer, lane: number) {
+    this.id = id;
+    this.cells = new Float64Array(memory);
+    this.sentBytesCell = PEER_CELL.LANE_BYTES + 2 * lane;
+    this.receivedBytesCell = this.sentBytesCell + 1;
+  }
+}
