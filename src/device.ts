@@ -6,7 +6,7 @@
  * half way closes what was opened before.
  */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import type { DeviceConfig, NumericEndpoint, PeerConfig } from './control/config-types.ts';
 import { formatAddress, formatPrefix, parseAddress } from './control/ip-text.ts';
 import { formatKey } from './control/key-text.ts';
@@ -18,7 +18,7 @@ import { LanePort } from './lane-port.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
-import { closeFd, closeLane, linkInfo, openLane, openTun } from './native/addon.ts';
+import { closeLane, linkInfo, openLane, openTun, threadUsage } from './native/addon.ts';
 import { TUN_OFFLOAD } from './native/layout.ts';
 import type { LaneOpened, LinkInfo, TunOpened } from './native/types.ts';
 import type { Endpoint } from './packet/endpoint.ts';
@@ -125,6 +125,7 @@ class TunnelDevice implements Device {
 
   async snapshot(): Promise<DeviceSnapshot> {
     await Promise.all(this.#lanes.map((lane) => this.#commitLane(lane)));
+    threadUsage(this.#controlLedger.usage);
     this.#controlLedger.commit();
     const lanes = this.#lanes.map((lane) => readPage(lane.page, `lane ${lane.index}`));
     lanes.push(readPage(this.#controlPage, 'control'));
@@ -166,7 +167,7 @@ class TunnelDevice implements Device {
     await Promise.all(this.#lanes.map((lane) => lane.close()));
     if (this.#controlHandle !== null) closeLane(this.#controlHandle.handle);
     if (this.#sockets !== null) closeSockets(this.#sockets);
-    for (const queue of this.#queues) closeFd(queue.fd);
+    for (const queue of this.#queues) closeSync(queue.fd);
   }
 
   #openQueues(): void {
@@ -182,6 +183,8 @@ class TunnelDevice implements Device {
     const sockets = this.#sockets?.lanes[0];
     const fds = { tunFd: -1, udp4Fd: sockets?.ipv4?.fd ?? -1, udp6Fd: sockets?.ipv6?.fd ?? -1 };
     this.#controlHandle = openLane({ arena, books, ...fds, aead: 'openssl', bookTime: false });
+    threadUsage(this.#controlLedger.usage);
+    this.#controlLedger.begin();
     this.#control = new ControlLane({
       privateKey: config.privateKey,
       timing: this.#options.timing ?? WIREGUARD_TIMING,

@@ -2,8 +2,9 @@
  * The outer sockets: for each lane one IPv4 and one IPv6 UDP socket, all on one port. A machine without IPv6 gets IPv4
  * alone. With a random port the IPv6 port may be taken by somebody else; then another port is tried.
  */
+import { closeSync } from 'node:fs';
 import { GigatunError } from './errors.ts';
-import { closeFd, openUdp } from './native/addon.ts';
+import { openUdp } from './native/addon.ts';
 import type { UdpOpened } from './native/types.ts';
 
 /** Socket buffers, bytes each way: what WireGuard's userspace implementations ask for; enough for 5 ms at 10 Gbit/s. */
@@ -36,8 +37,8 @@ export function openSockets(lanes: number, port: number, fwmark: number): Socket
 
 export function closeSockets(sockets: Sockets): void {
   for (const { ipv4, ipv6 } of sockets.lanes) {
-    if (ipv4 !== null) closeFd(ipv4.fd);
-    if (ipv6 !== null) closeFd(ipv6.fd);
+    if (ipv4 !== null) closeSync(ipv4.fd);
+    if (ipv6 !== null) closeSync(ipv6.fd);
   }
 }
 
@@ -60,7 +61,7 @@ function tryOpenSockets(lanes: number, wantedPort: number, fwmark: number): Sock
       );
     return { port, lanes: all };
   } catch (error) {
-    for (const socket of opened) closeFd(socket.fd);
+    for (const socket of opened) closeSync(socket.fd);
     throw error;
   }
 }

@@ -5,7 +5,7 @@
 
 export interface Activity {
   readonly id: number;
-  readonly name: string;
+  readonly name: ActivityName;
   /** The counter that the activity's time is divided by, or null (waiting, control). */
   readonly per: CounterName | null;
   readonly direction: 'outbound' | 'inbound' | 'neither';
@@ -86,3 +86,33 @@ export const ACTIVITIES: readonly Activity[] = activities.map(([name, per, direc
 export const ACTIVITY: Readonly<Record<ActivityName, number>> = Object.fromEntries(
   activities.map(([name], id) => [name, id]),
 ) as Record<ActivityName, number>;
+
+export interface Direction {
+  readonly direction: Activity['direction'];
+  readonly meaning: string;
+  /** The counter of inner packets that the direction's whole time is divided by. */
+  readonly packets: CounterName | null;
+}
+
+/** The directions in which activities are grouped, in the order of reports. */
+export const DIRECTIONS: readonly Direction[] = [
+  { direction: 'outbound', meaning: 'TUN to UDP', packets: 'TUN_RX' },
+  { direction: 'inbound', meaning: 'UDP to TUN', packets: 'TUN_TX' },
+  { direction: 'neither', meaning: 'waiting and control', packets: null },
+];
+
+export interface Traffic {
+  /** Counter of packets or datagrams. */
+  readonly packets: CounterName;
+  readonly bytes: CounterName;
+  /** Counter of the system calls that carried them. */
+  readonly io: CounterName;
+}
+
+/** Which counters belong together at each of the four edges of a lane, in the packet's order. */
+export const TRAFFIC: readonly Traffic[] = [
+  { packets: 'TUN_RX', bytes: 'TUN_RX_BYTES', io: 'TUN_READ_IO' },
+  { packets: 'UDP_TX', bytes: 'UDP_TX_BYTES', io: 'UDP_SEND_IO' },
+  { packets: 'UDP_RX', bytes: 'UDP_RX_BYTES', io: 'UDP_RECV_IO' },
+  { packets: 'TUN_TX', bytes: 'TUN_TX_BYTES', io: 'TUN_WRITE_IO' },
+];

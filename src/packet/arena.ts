@@ -25,7 +25,7 @@ export const LIMIT = {
   /** Receives per batch; each brings one datagram or a GRO group of them. */
   RECEIVES: 64,
   /** Bytes of datagrams received per batch. */
-  RECEIVE_BYTES: 4 * SUPER_DATAGRAM_BYTES_MAX,
+  RECEIVE_BYTES: 262_144,
   /** Transport messages unsealed per batch. */
   UNSEALS: 512,
   /** Writes to the TUN per batch. */
