@@ -1,8 +1,8 @@
 /**
  * Whether the books balance: the lane's own booking of wall time, held against what the kernel says of its thread.
  *
- * Three comparisons, each with its difference left standing: activities against wall time; busy activities (all but
- * KERN_WAIT) against CPU time and run-queue wait; the share of KERN_* in busy time against the share of system time in
+ * Three comparisons, each with its difference left standing: activities against wall time; busy time (all activities
+ * but the sleep in KERN_WAIT) against CPU time and run-queue wait; the share of KERN_* in busy time against the share of system time in
  * CPU time. `docs/ledger.md` says what each difference consists of.
  */
 import { ACTIVITIES, type ActivityName } from './catalog.ts';
@@ -18,21 +18,23 @@ export interface Balance {
   readonly activitiesDifferenceNs: number;
   /** The same, of wall time. */
   readonly activitiesDifferenceRatio: number | null;
-  /** Activities but KERN_WAIT. */
+  /** Sleep within KERN_WAIT. */
+  readonly sleepNs: number;
+  /** Activities but that sleep: what is left of KERN_WAIT ran the poll call, or had been woken and waited for a core. */
   readonly busyNs: number;
   readonly cpuNs: number;
   /** null where the kernel does not tell; then taken as 0 below. */
   readonly runQueueWaitNs: number | null;
   /**
-   * CPU time and run-queue wait less busy activities: the part of KERN_WAIT that was not sleep (CPU time of the poll
-   * call, and waiting for a core after waking), less the part of the busy activities in which the thread did not run.
+   * CPU time and run-queue wait less busy time: what the poll call costs on its way to sleep and back (which the books
+   * take for sleep), less the busy time in which the thread neither ran nor waited for a core.
    */
   readonly busyDifferenceNs: number;
   /** The same, of CPU time and run-queue wait. */
   readonly busyDifferenceRatio: number | null;
   /** The same, per wait (WAIT_IO). */
   readonly busyDifferencePerWaitNs: number | null;
-  /** Share of KERN_* but KERN_WAIT in busy activities. */
+  /** Share of KERN_* in all activities but KERN_WAIT, waits for a core taken off on both sides. */
   readonly kernelRatio: number | null;
   /** Share of system time in user and system time. */
   readonly systemRatio: number | null;
@@ -52,17 +54,20 @@ export function balanceOf(lanes: readonly LaneSnapshot[]): Balance {
   const total = (figure: (lane: LaneSnapshot) => number): number => booked.reduce((sum, lane) => sum + figure(lane), 0);
   const wallNs = total((lane) => lane.wallNs);
   const activitiesNs = total((lane) => sumOf(lane, ACTIVITIES));
-  const busyNs = total(busyNsOf);
-  const kernelNs = total((lane) => sumOf(lane, KERNEL));
+  const sleepNs = total((lane) => lane.sleepNs);
+  const busyNs = activitiesNs - sleepNs;
+  const workNs = total((lane) => onCoreNs(lane, BUSY));
+  const kernelNs = total((lane) => onCoreNs(lane, KERNEL));
   const { cpuNs, runQueueWaitNs, systemRatio } = threadTimes(booked);
   const accountedNs = cpuNs + (runQueueWaitNs ?? 0);
-  const kernelRatio = ratio(kernelNs, busyNs);
+  const kernelRatio = ratio(kernelNs, workNs);
   return {
     lanesCount: booked.length,
     wallNs,
     activitiesNs,
     activitiesDifferenceNs: activitiesNs - wallNs,
     activitiesDifferenceRatio: ratio(activitiesNs - wallNs, wallNs),
+    sleepNs,
     busyNs,
     cpuNs,
     runQueueWaitNs,
@@ -105,6 +110,11 @@ const KERNEL = BUSY.filter(({ side }) => side === 'kernel');
 
 function sumOf(lane: LaneSnapshot, activities: typeof ACTIVITIES): number {
   return activities.reduce((sum, { name }) => sum + lane.activitiesNs[name], 0);
+}
+
+/** Time of activities less that in which the thread had no core. */
+function onCoreNs(lane: LaneSnapshot, activities: typeof ACTIVITIES): number {
+  return activities.reduce((sum, { name }) => sum + lane.activitiesNs[name] - lane.coreWaitNs[name], 0);
 }
 
 function threadTimes(lanes: readonly LaneSnapshot[]): Pick<Balance, 'cpuNs' | 'runQueueWaitNs' | 'systemRatio'> {

@@ -57,7 +57,9 @@ export class Ledger {
     cells[PAGE.NOW_NS] = books[BOOKS.NOW_NS];
     cells[PAGE.ACTIVITY] = books[BOOKS.ACTIVITY];
     cells[PAGE.COMMITS] += 1;
+    cells[PAGE.SLEEP_NS] = books[BOOKS.SLEEP_NS];
     for (let id = 0; id < ACTIVITY_COUNT; id++) cells[PAGE.ACTIVITY_NS + id] = books[BOOKS.ACTIVITY_NS + id];
+    for (let id = 0; id < ACTIVITY_COUNT; id++) cells[PAGE.CORE_WAIT_NS + id] = books[BOOKS.CORE_WAIT_NS + id];
     for (let id = 0; id < COUNTER_COUNT; id++) cells[PAGE.COUNTS + id] = counts[id];
     for (let id = 0; id < DROP_COUNT; id++) cells[PAGE.DROPS + id] = drops[id];
     for (let cell = 0; cell < USAGE.CELLS; cell++) cells[PAGE.USAGE + cell] = usage[cell] - usageAtBegin[cell];

@@ -9,8 +9,9 @@ import { BOOKS, USAGE } from '../native/layout.ts';
 import { DROP_REASONS } from '../packet/drop-reason.ts';
 import { ACTIVITIES, COUNTERS } from './catalog.ts';
 
-const ACTIVITY_NS = 4;
-const COUNTS = ACTIVITY_NS + ACTIVITIES.length;
+const ACTIVITY_NS = 5;
+const CORE_WAIT_NS = ACTIVITY_NS + ACTIVITIES.length;
+const COUNTS = CORE_WAIT_NS + ACTIVITIES.length;
 const DROPS = COUNTS + COUNTERS.length;
 const USAGE_SINCE_BEGIN = DROPS + DROP_REASONS.length;
 
@@ -23,8 +24,12 @@ export const PAGE: {
   readonly ACTIVITY: number;
   /** Commits so far, this one included; 0 means that nothing was ever committed. */
   readonly COMMITS: number;
+  /** Nanoseconds of KERN_WAIT in which the thread slept. */
+  readonly SLEEP_NS: number;
   /** Nanoseconds, one cell per activity of the catalog. */
   readonly ACTIVITY_NS: number;
+  /** Nanoseconds without a core, one cell per activity. */
+  readonly CORE_WAIT_NS: number;
   /** One cell per counter of the catalog. */
   readonly COUNTS: number;
   /** One cell per drop reason. */
@@ -37,7 +42,9 @@ export const PAGE: {
   NOW_NS: 1,
   ACTIVITY: 2,
   COMMITS: 3,
+  SLEEP_NS: 4,
   ACTIVITY_NS,
+  CORE_WAIT_NS,
   COUNTS,
   DROPS,
   USAGE: USAGE_SINCE_BEGIN,
@@ -49,7 +56,7 @@ const CELLS_OFFSET = 8;
 
 /** Allocates a zeroed page, to be given to one lane and kept by whoever reads it. */
 export function openPage(): SharedArrayBuffer {
-  if (BOOKS.ACTIVITY_NS + ACTIVITIES.length > BOOKS.CELLS)
+  if (BOOKS.CORE_WAIT_NS + ACTIVITIES.length > BOOKS.CELLS)
     throw new RangeError('the books have too few activity cells');
   return new SharedArrayBuffer(CELLS_OFFSET + PAGE.CELLS * Float64Array.BYTES_PER_ELEMENT);
 }

@@ -82,19 +82,30 @@ function sections(lane: LaneSnapshot, lanes: readonly LaneSnapshot[]): string[] 
 function activitiesSection(lane: LaneSnapshot): string[] {
   const groups = DIRECTIONS.map(({ direction, meaning, packets }) => {
     const members = ACTIVITIES.filter((activity) => activity.direction === direction);
-    const togetherNs = members.reduce((sum, { name }) => sum + lane.activitiesNs[name], 0);
-    const rows = members.map(({ name, per }) => timeRow(lane, name, per, lane.activitiesNs[name]));
-    return { title: `${direction}: ${meaning}`, rows: [...rows, timeRow(lane, 'together', packets, togetherNs)] };
+    const together = (times: LaneSnapshot['activitiesNs']): number =>
+      members.reduce((sum, { name }) => sum + times[name], 0);
+    const rows = members.map(({ name, per }) =>
+      timeRow(lane, name, per, lane.activitiesNs[name], lane.coreWaitNs[name]),
+    );
+    const sum = timeRow(lane, 'together', packets, together(lane.activitiesNs), together(lane.coreWaitNs));
+    return { title: `${direction}: ${meaning}`, rows: [...rows, sum] };
   });
-  return alignGroups(groups, ['l', 'r', 'r', 'r']);
+  return alignGroups(groups, ['l', 'r', 'r', 'r', 'r']);
 }
 
-function timeRow(lane: LaneSnapshot, name: string, per: CounterName | null, ns: number): string[] {
+function timeRow(
+  lane: LaneSnapshot,
+  name: string,
+  per: CounterName | null,
+  ns: number,
+  coreWaitNs: number,
+): string[] {
   return [
     per === null ? name : `${name} per ${per}:`,
     per === null ? '' : formatMicroseconds(ratio(ns, lane.counts[per])),
     `${formatPercent(ratio(ns, lane.wallNs))} of wall`,
     formatSeconds(ns),
+    coreWaitNs === 0 ? '' : `of it ${formatSeconds(coreWaitNs)} without a core`,
   ];
 }
 
@@ -148,13 +159,13 @@ function wallRows(balance: Balance): string[][] {
 function busyRows(balance: Balance): string[][] {
   const { runQueueWaitNs, usageLagNs } = balance;
   const rows = [
-    ['busy: all but KERN_WAIT', formatSeconds(balance.busyNs)],
+    ['busy: all but sleep in KERN_WAIT', formatSeconds(balance.busyNs)],
     ['CPU time', formatSeconds(balance.cpuNs)],
     ['run-queue wait', runQueueWaitNs === null ? NO_FIGURE : formatSeconds(runQueueWaitNs)],
     [
       balance.busyDifferenceNs < 0
         ? 'difference: busy time that did not run'
-        : 'difference: KERN_WAIT that was no sleep',
+        : 'difference: poll on its way to sleep and back',
       formatDuration(balance.busyDifferenceNs),
       formatPercent(balance.busyDifferenceRatio, 2),
       `${formatMicroseconds(balance.busyDifferencePerWaitNs)} per WAIT_IO`,
@@ -166,7 +177,7 @@ function busyRows(balance: Balance): string[][] {
 
 function sideRows(balance: Balance): string[][] {
   return [
-    ['KERN_* of busy', formatPercent(balance.kernelRatio)],
+    ['KERN_* of work on a core', formatPercent(balance.kernelRatio)],
     ['system time of CPU time', formatPercent(balance.systemRatio)],
     ['difference', `${formatNumber(balance.kernelDifferencePoints, 1)} points`],
   ];

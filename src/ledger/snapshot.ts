@@ -35,7 +35,11 @@ export interface LaneSnapshot {
   /** What the lane was doing; null in a sum, a difference, or before the first commit. */
   readonly activity: ActivityName | null;
   readonly commitsCount: number;
+  /** Part of KERN_WAIT in which the thread slept; the rest of it ran the poll call or waited for a core after waking. */
+  readonly sleepNs: number;
   readonly activitiesNs: Readonly<Record<ActivityName, number>>;
+  /** Part of each activity in which the thread was runnable but had no core, as far as it made a stretch of the activity longer than 0.2 ms. */
+  readonly coreWaitNs: Readonly<Record<ActivityName, number>>;
   readonly counts: Readonly<Record<CounterName, number>>;
   readonly drops: Readonly<Record<DropName, number>>;
   readonly usage: UsageSnapshot;
@@ -132,7 +136,9 @@ function laneOf(cells: Float64Array, name: string): LaneSnapshot {
     wallNs: Math.max(0, cells[PAGE.NOW_NS] - cells[PAGE.OPENED_NS]),
     activity: cells[PAGE.COMMITS] === 0 ? null : (ACTIVITIES[cells[PAGE.ACTIVITY]]?.name ?? null),
     commitsCount: cells[PAGE.COMMITS],
+    sleepNs: cells[PAGE.SLEEP_NS],
     activitiesNs: named(ACTIVITIES, cells, PAGE.ACTIVITY_NS),
+    coreWaitNs: named(ACTIVITIES, cells, PAGE.CORE_WAIT_NS),
     counts: named(COUNTERS, cells, PAGE.COUNTS),
     drops: named(DROP_REASONS, cells, PAGE.DROPS),
     usage: {
@@ -164,7 +170,9 @@ function combine(left: LaneSnapshot, right: LaneSnapshot, operation: Operation):
     wallNs: operation(left.wallNs, right.wallNs),
     activity: null,
     commitsCount: operation(left.commitsCount, right.commitsCount),
+    sleepNs: operation(left.sleepNs, right.sleepNs),
     activitiesNs: combineNumbers(left.activitiesNs, right.activitiesNs, operation),
+    coreWaitNs: combineNumbers(left.coreWaitNs, right.coreWaitNs, operation),
     counts: combineNumbers(left.counts, right.counts, operation),
     drops: combineNumbers(left.drops, right.drops, operation),
     usage: combineUsage(left.usage, right.usage, operation),

@@ -36,7 +36,7 @@ function laneJson(lane: LaneSnapshot, madeOf: readonly LaneSnapshot[]): object {
 function activityJson(lane: LaneSnapshot, { name, per }: Activity): object {
   const timeNs = lane.activitiesNs[name];
   const shareOfBusyRatio = name === 'KERN_WAIT' ? null : ratio(timeNs, busyNsOf(lane));
-  return { ...timeJson(lane, timeNs, per), shareOfBusyRatio };
+  return { ...timeJson(lane, timeNs, per), shareOfBusyRatio, coreWaitNs: lane.coreWaitNs[name] };
 }
 
 function directionJson(lane: LaneSnapshot, { direction, packets }: Direction): object {

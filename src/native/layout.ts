@@ -148,7 +148,11 @@ export const BOOKS = {
   WAIT_IO: 7,
   /** 12 cells: nanoseconds per activity, in the order of the catalog. */
   ACTIVITY_NS: 8,
-  CELLS: 24,
+  /** Part of KERN_WAIT in which the thread slept: neither on a core nor waiting for one. */
+  SLEEP_NS: 20,
+  /** 12 cells: part of each activity in which the thread was runnable but had no core (waits that made a stretch longer than 0.2 ms). */
+  CORE_WAIT_NS: 21,
+  CELLS: 40,
 } as const;
 
 /** Cells that `threadUsage` fills; all nanoseconds, of the calling thread where not said otherwise. */
