@@ -21,6 +21,11 @@ import { PEER_CELL, peerMemoryBytes } from './tables/peers.ts';
 
 /** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
 const HANDSHAKE_TRAFFIC_CLASS = 0x88;
+/** This many handshake messages waiting mean load, which then lasts this long (the kernel module: an eighth of its queue, 1 s). */
+const UNDER_LOAD_MESSAGES = 512;
+const UNDER_LOAD_MS = 1_000;
+/** A lane that has not taken a keypair after this is not waited for. */
+const INSTALL_TIMEOUT_MS = 200;
 /** Longest handshake message, with room. */
 const MESSAGE_BYTES = 256;
 const DESCRIPTOR_OFFSET = MESSAGE_BYTES;
@@ -52,11 +57,28 @@ export interface ControlPeer {
   timer: NodeJS.Timeout | null;
 }
 
+type InstallAction = Extract<Action, { kind: 'install' }>;
+
+interface PendingInstall {
+  readonly peer: number;
+  readonly keypair: number;
+  readonly place: 'current' | 'next';
+  /** Actions that wait for the lanes. */
+  readonly rest: readonly Action[];
+  readonly timer: NodeJS.Timeout;
+  /** Lanes that have not answered. */
+  waiting: number;
+}
+
 export class ControlLane {
   readonly machine: DeviceMachine;
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly #options: ControlLaneOptions;
   readonly #words: Int32Array;
+  /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
+  readonly #installs: Map<number, PendingInstall> = new Map();
+  #lastToken = 0;
+  #underLoadUntilMs = 0;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
@@ -94,8 +116,7 @@ export class ControlLane {
   take(event: LaneEvent, lane: number): void {
     switch (event.type) {
       case 'handshake':
-        Atomics.sub(this.#options.handshakesPending, 0, 1);
-        this.#carryOut(this.machine.receiveHandshake(event.message, event.source, nowMs(), Date.now()));
+        this.#takeHandshake(event.message, event.source);
         break;
       case 'want':
         if (this.peers.has(event.peer))
@@ -104,6 +125,9 @@ export class ControlLane {
       case 'confirmed':
         if (this.peers.has(event.peer))
           this.#act(event.peer, this.machine.confirmed(event.peer, event.keypair, nowMs()));
+        break;
+      case 'installed':
+        this.#installed(event.token);
         break;
       case 'watch':
         this.#evaluateId(event.peer);
@@ -126,7 +150,17 @@ export class ControlLane {
   }
 
   close(): void {
+    for (const install of this.#installs.values()) clearTimeout(install.timer);
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
+  }
+
+  /** With many handshake messages waiting, each must prove its address by a cookie, for a while (paper 5.3). */
+  #takeHandshake(message: Uint8Array, source: Endpoint): void {
+    const now = nowMs();
+    const waiting = Atomics.sub(this.#options.handshakesPending, 0, 1);
+    if (waiting >= UNDER_LOAD_MESSAGES) this.#underLoadUntilMs = now + UNDER_LOAD_MS;
+    const underLoad = now < this.#underLoadUntilMs;
+    this.#carryOut(this.machine.receiveHandshake(message, source, now, Date.now(), underLoad));
   }
 
   #roamed(id: number, endpoint: Endpoint, lane: number): void {
@@ -166,22 +200,27 @@ export class ControlLane {
   }
 
   #carryOut(actions: readonly Action[]): void {
-    for (const action of actions) this.#carryOutOne(action);
+    for (let at = 0; at < actions.length; at += 1) {
+      const action = actions[at];
+      if (action.kind === 'install') {
+        this.#install(action, actions.slice(at + 1));
+        return;
+      }
+      this.#carryOutOne(action);
+    }
   }
 
-  #carryOutOne(action: Action): void {
+  #carryOutOne(action: Exclude<Action, InstallAction>): void {
     const { post } = this.#options;
     switch (action.kind) {
       case 'send':
         this.#send(action);
         break;
-      case 'install':
-        this.#install(action);
-        break;
       case 'promote':
-        post({ type: 'promote', peer: action.peer, keypair: action.keypairId }, 'all');
+        post({ type: 'promote', peer: action.peer, keypair: action.keypairId, confirm: false }, 'all');
         break;
       case 'retire':
+        this.#forgetInstall(action.keypairId);
         post({ type: 'retire', peer: action.peer, keypair: action.keypairId }, 'all');
         break;
       case 'keepalive':
@@ -214,15 +253,53 @@ export class ControlLane {
     peer.cells[cell] = 0;
   }
 
-  /** Each lane gets a copy of the keys and zeroes it; ours is zeroed here. */
-  #install(action: Extract<Action, { kind: 'install' }>): void {
+  /**
+   * Gives a keypair to the lanes. Each gets a copy of the keys and zeroes it; ours is zeroed here. What follows waits
+   * until all lanes can receive on the keypair: the other side may use it as soon as it has our response, or, when we are
+   * the initiator, as soon as one lane has sent on it.
+   */
+  #install(action: InstallAction, rest: readonly Action[]): void {
     const { id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
     const memory = KeypairMemory.allocate();
     const { peer, place } = action;
-    const keypair = { keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, memory };
+    this.#lastToken += 1;
+    const token = this.#lastToken;
+    const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
+    this.#installs.set(token, { peer, keypair: id, place, rest, waiting: this.#options.lanes, timer });
+    const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, memory };
     this.#options.post({ type: 'install', peer, place, ...keypair }, 'all');
     sendKey.fill(0);
     receiveKey.fill(0);
+  }
+
+  #installed(token: number): void {
+    const install = this.#installs.get(token);
+    if (install === undefined) return;
+    install.waiting -= 1;
+    if (install.waiting === 0) this.#finishInstall(token);
+  }
+
+  /** The initiator's keypair is now sent with; a keepalive that follows confirms it if no staged packet does. */
+  #finishInstall(token: number): void {
+    const install = this.#installs.get(token);
+    if (install === undefined) return;
+    clearTimeout(install.timer);
+    this.#installs.delete(token);
+    const { peer, keypair, place } = install;
+    if (place === 'current') {
+      this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
+      this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
+    }
+    this.#carryOut(install.rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
+  }
+
+  /** A keypair that is retired before all lanes answered: what waited for it is void. */
+  #forgetInstall(keypair: number): void {
+    for (const [token, install] of this.#installs) {
+      if (install.keypair !== keypair) continue;
+      clearTimeout(install.timer);
+      this.#installs.delete(token);
+    }
   }
 
   #send(action: Extract<Action, { kind: 'send' }>): void {

@@ -71,7 +71,7 @@ class TunnelDevice implements Device {
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
-  #link: LinkInfo = { index: 0, mtu: 0, up: false };
+  #link: LinkInfo;
   #lastSnapshotId = 0;
   #gsoDemoted = false;
   #closing: Promise<void> | null = null;
@@ -80,6 +80,7 @@ class TunnelDevice implements Device {
   constructor(options: DeviceOptions, lanes: number) {
     this.#options = options;
     this.#laneCount = lanes;
+    this.#link = { index: 0, mtu: options.mtu ?? DEFAULT_MTU, up: false };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -101,11 +102,11 @@ class TunnelDevice implements Device {
     for (let index = 0; index < this.#laneCount; index += 1) await this.#openLane(index);
     for (const peer of config.peers) this.#addPeer(peer);
     this.#publishRoutes();
-    this.#followLink();
     this.#linkTimer = setInterval(() => this.#followLink(), LINK_POLL_MS);
   }
 
   status(): DeviceStatus {
+    this.#followLink();
     const { config } = this.#options;
     const publicKey = this.#control?.machine.publicKey ?? null;
     return {
@@ -287,6 +288,8 @@ class TunnelDevice implements Device {
     if (fd === undefined) return;
     try {
       const link = linkInfo(fd, this.name);
+      // Until the interface is up, its MTU is not the one that it will have.
+      if (!link.up && !this.#link.up) return;
       if (link.mtu !== this.#link.mtu) this.#post({ type: 'mtu', mtu: link.mtu }, 'all');
       this.#link = link;
     } catch (error) {

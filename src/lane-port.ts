@@ -79,7 +79,9 @@ export class LanePort {
 
   /** Asks the lane to leave its loop and waits for its thread to end. */
   async close(): Promise<void> {
-    this.post({ type: 'close' });
+    this.#port.postMessage({ type: 'close' });
+    this.#wakeNow();
+    this.#wakeFd = -1;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
@@ -92,6 +94,12 @@ export class LanePort {
 
   #wakeNow(): void {
     this.#wakePending = false;
-    if (this.#wakeFd >= 0) wake(this.#wakeFd);
+    if (this.#wakeFd < 0) return;
+    try {
+      wake(this.#wakeFd);
+    } catch {
+      // A lane that failed has closed its eventfd already; `ended` tells why.
+      this.#wakeFd = -1;
+    }
   }
 }

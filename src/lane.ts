@@ -66,7 +66,7 @@ class Lane {
   readonly #handshakesPending: Int32Array;
   /** Keypairs by id. */
   readonly #keypairs: Map<number, LaneKeypair> = new Map();
-  readonly #watched: number;
+  #watched: number;
   #closing = false;
   #committedNs = 0;
 
@@ -116,8 +116,9 @@ class Lane {
     }
   }
 
+  /** Nothing is left to move; the lane waits to be closed, for the control lane still wakes it. */
   #tunIsGone(message: string): void {
-    this.#closing = true;
+    this.#watched = READY.WAKE;
     this.#context.notify({ type: 'gone', message });
   }
 
@@ -188,14 +189,13 @@ class Lane {
         this.#install(command, peer);
         break;
       case 'promote':
-        this.#promote(command.keypair, peer);
+        this.#promote(command.keypair, peer, command.confirm);
         break;
       case 'retire':
         this.#retire(command.keypair, peer);
         break;
       case 'keepalive':
-        if (!peer.releasedData) this.#outbound.keepalive(peer);
-        peer.releasedData = false;
+        this.#outbound.keepalive(peer);
         break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);
@@ -207,25 +207,24 @@ class Lane {
     const { native, handle, receivers } = this.#context;
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
     const memory = new KeypairMemory(command.memory);
-    const isNext = command.place === 'next';
-    const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, isNext);
+    const unconfirmed = command.place === 'next';
+    const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
     native.setKey(handle, keypair.sendKeySlot, command.sendKey);
     native.setKey(handle, keypair.receiveKeySlot, command.receiveKey);
     command.sendKey.fill(0);
     command.receiveKey.fill(0);
     this.#keypairs.set(id, keypair);
     receivers.set(localIndex, keypair);
-    if (isNext) return;
-    peer.current = keypair;
-    peer.releasedData = this.#outbound.release(peer);
+    this.#context.notify({ type: 'installed', token: command.token });
   }
 
-  #promote(id: number, peer: LanePeer): void {
+  #promote(id: number, peer: LanePeer, confirm: boolean): void {
     const keypair = this.#keypairs.get(id);
     if (keypair === undefined) return;
     keypair.unconfirmed = false;
     peer.current = keypair;
-    this.#outbound.release(peer);
+    const released = this.#outbound.release(peer);
+    if (confirm && !released) this.#outbound.keepalive(peer);
   }
 
   #retire(id: number, peer: LanePeer): void {

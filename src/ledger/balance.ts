@@ -2,8 +2,9 @@
  * Whether the books balance: the lane's own booking of wall time, held against what the kernel says of its thread.
  *
  * Three comparisons, each with its difference left standing: activities against wall time; busy time (all activities
- * but the sleep in KERN_WAIT) against CPU time and run-queue wait; the share of KERN_* in busy time against the share of system time in
- * CPU time. `docs/ledger.md` says what each difference consists of.
+ * but the sleep in KERN_WAIT) against CPU time and run-queue wait; the share of KERN_* in the work on a core (busy time
+ * but the waits for one) against the share of system time in CPU time. `docs/ledger.md` says what each difference
+ * consists of.
  */
 import { ACTIVITIES, type ActivityName } from './catalog.ts';
 import type { LaneSnapshot } from './snapshot.ts';
@@ -18,9 +19,9 @@ export interface Balance {
   readonly activitiesDifferenceNs: number;
   /** The same, of wall time. */
   readonly activitiesDifferenceRatio: number | null;
-  /** Sleep within KERN_WAIT. */
+  /** Sleep within KERN_WAIT; where the run-queue wait is unknown, with the waits for a core after it. */
   readonly sleepNs: number;
-  /** Activities but that sleep: what is left of KERN_WAIT ran the poll call, or had been woken and waited for a core. */
+  /** Activities less that sleep: what is left of KERN_WAIT looked for work, or was woken and waited for a core. */
   readonly busyNs: number;
   readonly cpuNs: number;
   /** null where the kernel does not tell; then taken as 0 below. */
@@ -34,7 +35,7 @@ export interface Balance {
   readonly busyDifferenceRatio: number | null;
   /** The same, per wait (WAIT_IO). */
   readonly busyDifferencePerWaitNs: number | null;
-  /** Share of KERN_* in all activities but KERN_WAIT, waits for a core taken off on both sides. */
+  /** Share of KERN_* in the work on a core, which is busy time less the waits for a core that were noted. */
   readonly kernelRatio: number | null;
   /** Share of system time in user and system time. */
   readonly systemRatio: number | null;
@@ -54,10 +55,9 @@ export function balanceOf(lanes: readonly LaneSnapshot[]): Balance {
   const total = (figure: (lane: LaneSnapshot) => number): number => booked.reduce((sum, lane) => sum + figure(lane), 0);
   const wallNs = total((lane) => lane.wallNs);
   const activitiesNs = total((lane) => sumOf(lane, ACTIVITIES));
-  const sleepNs = total((lane) => lane.sleepNs);
-  const busyNs = activitiesNs - sleepNs;
-  const workNs = total((lane) => onCoreNs(lane, BUSY));
-  const kernelNs = total((lane) => onCoreNs(lane, KERNEL));
+  const busyNs = total(busyNsOf);
+  const workNs = total((lane) => workNsOf(lane, ACTIVITIES));
+  const kernelNs = total((lane) => workNsOf(lane, KERNEL));
   const { cpuNs, runQueueWaitNs, systemRatio } = threadTimes(booked);
   const accountedNs = cpuNs + (runQueueWaitNs ?? 0);
   const kernelRatio = ratio(kernelNs, workNs);
@@ -67,7 +67,7 @@ export function balanceOf(lanes: readonly LaneSnapshot[]): Balance {
     activitiesNs,
     activitiesDifferenceNs: activitiesNs - wallNs,
     activitiesDifferenceRatio: ratio(activitiesNs - wallNs, wallNs),
-    sleepNs,
+    sleepNs: total((lane) => lane.sleepNs),
     busyNs,
     cpuNs,
     runQueueWaitNs,
@@ -89,14 +89,19 @@ export function booksTime(lane: LaneSnapshot): boolean {
   return sumOf(lane, ACTIVITIES) > 0;
 }
 
-/** Time of a lane, or a sum of lanes, on all activities but KERN_WAIT; nanoseconds. */
+/** Busy time of a lane, or a sum of lanes: all activities less the sleep in KERN_WAIT; nanoseconds. */
 export function busyNsOf(lane: LaneSnapshot): number {
-  return sumOf(lane, BUSY);
+  return sumOf(lane, ACTIVITIES) - lane.sleepNs;
 }
 
-/** The busy activity that took most time; null when none took any. */
+/** Busy time on one activity: all its time, but for KERN_WAIT, which holds the sleep; nanoseconds. */
+export function busyNsIn(lane: LaneSnapshot, name: ActivityName): number {
+  return lane.activitiesNs[name] - (name === 'KERN_WAIT' ? lane.sleepNs : 0);
+}
+
+/** The activity that took most time, KERN_WAIT left out; null when none took any. */
 export function dearestActivity(lane: LaneSnapshot): ActivityName | null {
-  const [dearest] = BUSY.map(({ name }) => name).sort((a, b) => lane.activitiesNs[b] - lane.activitiesNs[a]);
+  const [dearest] = NOT_WAITING.map(({ name }) => name).sort((a, b) => lane.activitiesNs[b] - lane.activitiesNs[a]);
   return dearest === undefined || lane.activitiesNs[dearest] === 0 ? null : dearest;
 }
 
@@ -105,16 +110,16 @@ export function ratio(left: number, right: number): number | null {
   return right === 0 ? null : left / right;
 }
 
-const BUSY = ACTIVITIES.filter(({ name }) => name !== 'KERN_WAIT');
-const KERNEL = BUSY.filter(({ side }) => side === 'kernel');
+const NOT_WAITING = ACTIVITIES.filter(({ name }) => name !== 'KERN_WAIT');
+const KERNEL = ACTIVITIES.filter(({ side }) => side === 'kernel');
 
 function sumOf(lane: LaneSnapshot, activities: typeof ACTIVITIES): number {
   return activities.reduce((sum, { name }) => sum + lane.activitiesNs[name], 0);
 }
 
-/** Time of activities less that in which the thread had no core. */
-function onCoreNs(lane: LaneSnapshot, activities: typeof ACTIVITIES): number {
-  return activities.reduce((sum, { name }) => sum + lane.activitiesNs[name] - lane.coreWaitNs[name], 0);
+/** Busy time on activities less that in which the thread had no core. */
+function workNsOf(lane: LaneSnapshot, activities: typeof ACTIVITIES): number {
+  return activities.reduce((sum, { name }) => sum + busyNsIn(lane, name) - lane.coreWaitNs[name], 0);
 }
 
 function threadTimes(lanes: readonly LaneSnapshot[]): Pick<Balance, 'cpuNs' | 'runQueueWaitNs' | 'systemRatio'> {

@@ -29,7 +29,7 @@ const counters = [
   ['TUN_WRITE_IO', 'system calls', 'Writes to the TUN that carried a packet.'],
   ['UDP_RECV_IO', 'system calls', 'Receives that brought a datagram.'],
   ['UDP_SEND_IO', 'system calls', 'Sends that carried a datagram.'],
-  ['WAIT_IO', 'system calls', 'Waits for work.'],
+  ['WAIT_IO', 'waits', 'Waits for work, each a look at what is ready and, if nothing is, a sleep.'],
   ['UDP_SEND_GROUPS', 'groups', 'Datagram groups sent (one UDP GSO message each).'],
   ['KEEPALIVE_TX', 'messages', 'Keepalives sealed.'],
   ['KEEPALIVE_RX', 'messages', 'Keepalives received.'],

@@ -93,19 +93,13 @@ function activitiesSection(lane: LaneSnapshot): string[] {
   return alignGroups(groups, ['l', 'r', 'r', 'r', 'r']);
 }
 
-function timeRow(
-  lane: LaneSnapshot,
-  name: string,
-  per: CounterName | null,
-  ns: number,
-  coreWaitNs: number,
-): string[] {
+function timeRow(lane: LaneSnapshot, name: string, per: CounterName | null, ns: number, coreWaitNs: number): string[] {
   return [
     per === null ? name : `${name} per ${per}:`,
     per === null ? '' : formatMicroseconds(ratio(ns, lane.counts[per])),
     `${formatPercent(ratio(ns, lane.wallNs))} of wall`,
     formatSeconds(ns),
-    coreWaitNs === 0 ? '' : `of it ${formatSeconds(coreWaitNs)} without a core`,
+    coreWaitNs === 0 ? '' : `of it ${formatDuration(coreWaitNs)} without a core`,
   ];
 }
 
@@ -142,7 +136,7 @@ function dropsSection({ drops }: LaneSnapshot): string[] {
 function balanceSection(balance: Balance): string[] {
   const groups = [
     { title: 'balance: activities against wall time', rows: wallRows(balance) },
-    { title: 'balance: busy activities against CPU time and run-queue wait', rows: busyRows(balance) },
+    { title: 'balance: busy time against CPU time and run-queue wait', rows: busyRows(balance) },
     { title: 'balance: KERN_* and USER_* against system and user time', rows: sideRows(balance) },
   ];
   return alignGroups(groups, ['l', 'r', 'r', 'l']);
@@ -159,12 +153,13 @@ function wallRows(balance: Balance): string[][] {
 function busyRows(balance: Balance): string[][] {
   const { runQueueWaitNs, usageLagNs } = balance;
   const rows = [
-    ['busy: all but sleep in KERN_WAIT', formatSeconds(balance.busyNs)],
+    ['sleep in KERN_WAIT', formatSeconds(balance.sleepNs)],
+    ['busy time: all activities but that sleep', formatSeconds(balance.busyNs)],
     ['CPU time', formatSeconds(balance.cpuNs)],
     ['run-queue wait', runQueueWaitNs === null ? NO_FIGURE : formatSeconds(runQueueWaitNs)],
     [
       balance.busyDifferenceNs < 0
-        ? 'difference: busy time that did not run'
+        ? 'difference: busy time blocked or stolen'
         : 'difference: poll on its way to sleep and back',
       formatDuration(balance.busyDifferenceNs),
       formatPercent(balance.busyDifferenceRatio, 2),
@@ -177,7 +172,7 @@ function busyRows(balance: Balance): string[][] {
 
 function sideRows(balance: Balance): string[][] {
   return [
-    ['KERN_* of work on a core', formatPercent(balance.kernelRatio)],
+    ['KERN_* of the work on a core', formatPercent(balance.kernelRatio)],
     ['system time of CPU time', formatPercent(balance.systemRatio)],
     ['difference', `${formatNumber(balance.kernelDifferencePoints, 1)} points`],
   ];

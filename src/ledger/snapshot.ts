@@ -35,10 +35,13 @@ export interface LaneSnapshot {
   /** What the lane was doing; null in a sum, a difference, or before the first commit. */
   readonly activity: ActivityName | null;
   readonly commitsCount: number;
-  /** Part of KERN_WAIT in which the thread slept; the rest of it ran the poll call or waited for a core after waking. */
+  /** Part of KERN_WAIT in which the thread slept; in the rest it looked for work, or was woken and waited for a core. */
   readonly sleepNs: number;
   readonly activitiesNs: Readonly<Record<ActivityName, number>>;
-  /** Part of each activity in which the thread was runnable but had no core, as far as it made a stretch of the activity longer than 0.2 ms. */
+  /**
+   * Part of each activity in which the thread was runnable but had no core, noted after each sleep and each other stretch
+   * longer than 0.2 ms. What shorter stretches waited is noted with the next long one, or not at all if a sleep comes first.
+   */
   readonly coreWaitNs: Readonly<Record<ActivityName, number>>;
   readonly counts: Readonly<Record<CounterName, number>>;
   readonly drops: Readonly<Record<DropName, number>>;

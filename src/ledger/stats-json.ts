@@ -1,6 +1,6 @@
 /** The figures of the table for programs: the same names, each number with its unit at the end of its key. */
 import { DROP_REASONS } from '../packet/drop-reason.ts';
-import { balanceOf, busyNsOf, dearestActivity, ratio } from './balance.ts';
+import { balanceOf, busyNsIn, busyNsOf, dearestActivity, ratio } from './balance.ts';
 import { ACTIVITIES, type Activity, type CounterName, DIRECTIONS, type Direction, TRAFFIC } from './catalog.ts';
 import type { DeviceSnapshot, LaneSnapshot } from './snapshot.ts';
 
@@ -35,7 +35,7 @@ function laneJson(lane: LaneSnapshot, madeOf: readonly LaneSnapshot[]): object {
 
 function activityJson(lane: LaneSnapshot, { name, per }: Activity): object {
   const timeNs = lane.activitiesNs[name];
-  const shareOfBusyRatio = name === 'KERN_WAIT' ? null : ratio(timeNs, busyNsOf(lane));
+  const shareOfBusyRatio = ratio(busyNsIn(lane, name), busyNsOf(lane));
   return { ...timeJson(lane, timeNs, per), shareOfBusyRatio, coreWaitNs: lane.coreWaitNs[name] };
 }
 

@@ -22,6 +22,7 @@ export interface TunOptions {
   readonly fd?: number;
 }
 export interface TunOpened {
+  /** The caller's; closed with `closeSync` of node:fs. */
   readonly fd: number;
   readonly name: string;
   /** TUN_OFFLOAD bits that the kernel accepted. */
@@ -39,6 +40,7 @@ export interface UdpOptions {
   readonly bufferLength: number;
 }
 export interface UdpOpened {
+  /** The caller's; closed with `closeSync` of node:fs. */
   readonly fd: number;
   readonly port: number;
   /** What the kernel granted, bytes (as getsockopt reports it). */
@@ -86,8 +88,6 @@ export interface Addon {
   openLane(options: LaneOptions): LaneOpened;
   /** Ends the handle: keys zeroed, contexts and eventfd freed. Later calls with it are TypeErrors. Twice is fine. */
   closeLane(handle: LaneHandle): void;
-  /** Closes a descriptor that openTun or openUdp gave. */
-  closeFd(fd: number): void;
   /** Wakes the lane that waits on this eventfd. */
   wake(wakeFd: number): void;
   /** [KERN_WAIT] Waits for any of `watch` (READY bits) up to timeoutMs (-1: for ever; 0: only looks). Returns READY bits; WAKE is consumed; EINTR returns 0. */

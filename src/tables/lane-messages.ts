@@ -7,8 +7,10 @@ export type LaneCommand =
   | { readonly type: 'unpeer'; readonly peer: number }
   | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
   | { readonly type: 'routes'; readonly ipv4: Int32Array; readonly ipv6: Int32Array }
+  /** Receive on this keypair from now on; the lane answers with `installed`. It is sent with only after `promote`. */
   | {
       readonly type: 'install';
+      readonly token: number;
       readonly peer: number;
       readonly keypair: number;
       readonly localIndex: number;
@@ -20,9 +22,10 @@ export type LaneCommand =
       readonly memory: SharedArrayBuffer;
       readonly place: 'current' | 'next';
     }
-  | { readonly type: 'promote'; readonly peer: number; readonly keypair: number }
+  /** Send with this keypair, staged packets first; with `confirm`, an empty message if there were none. */
+  | { readonly type: 'promote'; readonly peer: number; readonly keypair: number; readonly confirm: boolean }
   | { readonly type: 'retire'; readonly peer: number; readonly keypair: number }
-  /** Send an empty transport message, unless data went out since the keypair was installed. */
+  /** Send an empty transport message. */
   | { readonly type: 'keepalive'; readonly peer: number }
   | { readonly type: 'dropStaged'; readonly peer: number }
   | { readonly type: 'mtu'; readonly mtu: number }
@@ -37,6 +40,7 @@ export type LaneEvent =
   | { readonly type: 'handshake'; readonly message: Uint8Array; readonly source: Endpoint }
   | { readonly type: 'want'; readonly peer: number }
   | { readonly type: 'watch'; readonly peer: number }
+  | { readonly type: 'installed'; readonly token: number }
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
   | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint }
   | { readonly type: 'snapshot'; readonly id: number }

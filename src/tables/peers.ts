@@ -71,8 +71,6 @@ export class LanePeer {
   current: LaneKeypair | null = null;
   /** When the control lane was last asked for a handshake, ms; 0 for never. */
   wantedAtMs = 0;
-  /** Staged packets went out with the newest keypair, so that it needs no keepalive to be confirmed. */
-  releasedData = false;
   /** Staged packets: first and last slot of the chain (-1 for none) and their count. */
   stagedFirst = -1;
   stagedLast = -1;

@@ -7,7 +7,7 @@ import { difference, type LaneSnapshot } from '../../src/ledger/snapshot.ts';
 import { DROP_REASONS } from '../../src/packet/drop-reason.ts';
 import { anyBooks, type BooksContent, deviceWith, laneWith } from './support/books.ts';
 
-/** One second of bulk traffic outbound, acknowledgements inbound. */
+/** One second of bulk traffic outbound, acknowledgements inbound, with 11 ms of waiting for a core. */
 const BULK: BooksContent = {
   activitiesNs: {
     KERN_READ_TUN: 120_000_000,
@@ -23,6 +23,8 @@ const BULK: BooksContent = {
     KERN_WAIT: 245_000_000,
     USER_CONTROL: 5_000_000,
   },
+  coreWaitNs: { USER_ENCRYPT: 6_400_000, KERN_WAIT: 4_000_000, KERN_READ_TUN: 250_000 },
+  sleepNs: 235_000_000,
   counts: {
     TUN_RX: 450_000,
     TUN_TX: 20_000,
@@ -76,6 +78,20 @@ describe('the table', () => {
 
   it('says the time of an activity per packet as the origin did', () => {
     expect(formatStats(device)).toMatch(/KERN_WRITE_TUN per TUN_TX: +2\.150 µs/);
+  });
+
+  it('says where the thread had no core, and says nothing where it had one', () => {
+    const text = formatStats(device);
+    expect(text).toMatch(/USER_ENCRYPT per UDP_TX_UNIQ: .* s {2,}of it 6\.400 ms without a core\n/);
+    expect(text).toMatch(/together per TUN_RX: .* s {2,}of it 6\.650 ms without a core\n/);
+    expect(text).toMatch(/KERN_SEND_UDP per UDP_TX: .* s\n/);
+    expect(formatStats(deviceWith([laneWith('lane 0', { ...BULK, coreWaitNs: {} })]))).not.toContain('without a core');
+  });
+
+  it('names the difference by its sign: CPU time that was booked as sleep, or busy time that was neither', () => {
+    expect(formatStats(device)).toMatch(/difference: poll on its way to sleep and back +6\.000 ms/);
+    const blocked = laneWith('lane 0', { ...BULK, usage: { ...BULK.usage, CPU_NS: 700_000_000 } });
+    expect(formatStats(deviceWith([blocked]))).toMatch(/difference: busy time blocked or stolen +-54\.000 ms/);
   });
 
   it('has a line for each activity and each counter, whatever the catalog holds', () => {
@@ -137,13 +153,20 @@ describe('the figures as JSON', () => {
       per: 'TUN_TX',
       timePerCountNs: 2150,
       shareOfWallRatio: 0.043,
-      shareOfBusyRatio: 43 / 755,
+      shareOfBusyRatio: 43 / 765,
+      coreWaitNs: 0,
+    });
+    expect(json.total.activities.KERN_WAIT).toMatchObject({
+      timeNs: 245_000_000,
+      shareOfBusyRatio: 10 / 765,
+      coreWaitNs: 4_000_000,
     });
     expect(json.total.directions.outbound).toMatchObject({ timeNs: 645_000_000, per: 'TUN_RX' });
     expect(json.total.packetsPerCall).toEqual({ TUN_RX: 45, UDP_TX: 450_002 / 10_100, UDP_RX: 5, TUN_TX: 4 });
     expect(json.total.dearestActivity).toBe('USER_ENCRYPT');
     expect(json.total.dropsTotalCount).toBe(14);
-    expect(json.total.balance).toMatchObject({ lanesCount: 1, busyNs: 755_000_000, busyDifferenceNs: 16_000_000 });
+    expect(json.total.balance).toMatchObject({ lanesCount: 1, sleepNs: 235_000_000, busyNs: 765_000_000 });
+    expect(json.total.balance.busyDifferenceNs).toBe(6_000_000);
     expect(json.lanes.map(({ name }: LaneSnapshot) => name)).toEqual(['lane 0', 'control']);
   });
 

@@ -9,6 +9,8 @@ import { DROP, DROP_REASONS, type DropName } from '../../../src/packet/drop-reas
 
 export interface BooksContent {
   readonly activitiesNs?: Partial<Record<ActivityName, number>>;
+  readonly coreWaitNs?: Partial<Record<ActivityName, number>>;
+  readonly sleepNs?: number;
   readonly counts?: Partial<Record<CounterName, number>>;
   readonly drops?: Partial<Record<DropName, number>>;
   readonly usage?: Partial<Record<keyof typeof USAGE, number>>;
@@ -28,12 +30,14 @@ const SYSTEM_CALL_CELL: Partial<Record<CounterName, number>> = {
 
 /** Writes the content into a ledger's private books, as native code and the hot path would. */
 export function fill(ledger: Ledger, content: BooksContent): void {
-  const { activitiesNs = {}, counts = {}, drops = {}, usage = {} } = content;
+  const { activitiesNs = {}, coreWaitNs = {}, counts = {}, drops = {}, usage = {} } = content;
   let sumNs = 0;
   for (const [name, ns] of entries(activitiesNs)) {
     ledger.books[BOOKS.ACTIVITY_NS + ACTIVITY[name]] = ns;
     sumNs += ns;
   }
+  for (const [name, ns] of entries(coreWaitNs)) ledger.books[BOOKS.CORE_WAIT_NS + ACTIVITY[name]] = ns;
+  ledger.books[BOOKS.SLEEP_NS] = content.sleepNs ?? 0;
   ledger.books[BOOKS.OPENED_NS] = OPENED_NS;
   ledger.books[BOOKS.NOW_NS] = OPENED_NS + (content.wallNs ?? sumNs);
   for (const [name, count] of entries(counts)) {
@@ -68,16 +72,31 @@ export function deviceWith(lanes: readonly LaneSnapshot[], wallNs = 1e9): Device
   };
 }
 
-/** Any books, in whole numbers small enough that sums are exact. */
-export const anyBooks: fc.Arbitrary<BooksContent> = fc.record({
-  activitiesNs: someOf(ACTIVITIES.map(({ name }) => name)),
-  counts: someOf(Object.keys(COUNTER) as CounterName[]),
-  drops: someOf(DROP_REASONS.map(({ name }) => name)),
-  usage: someOf((Object.keys(USAGE) as (keyof typeof USAGE)[]).filter((key) => key !== 'CELLS')),
-});
+const amount = fc.integer({ min: 0, max: 2 ** 46 });
+
+/** Any books, in whole numbers small enough that sums are exact: sleep and waits for a core are parts of their activity. */
+export const anyBooks: fc.Arbitrary<BooksContent> = fc
+  .record({
+    awakeNs: someOf(ACTIVITIES.map(({ name }) => name)),
+    coreWaitNs: someOf(ACTIVITIES.map(({ name }) => name)),
+    sleepNs: amount,
+    counts: someOf(Object.keys(COUNTER) as CounterName[]),
+    drops: someOf(DROP_REASONS.map(({ name }) => name)),
+    usage: someOf((Object.keys(USAGE) as (keyof typeof USAGE)[]).filter((key) => key !== 'CELLS')),
+  })
+  .map(({ awakeNs, ...content }) => ({ ...content, activitiesNs: wholes(awakeNs, content) }));
+
+type Times = Partial<Record<ActivityName, number>>;
+
+/** Time of each activity: awake on a core, waiting for one, and asleep. */
+function wholes(awakeNs: Times, { coreWaitNs, sleepNs }: { coreWaitNs: Times; sleepNs: number }): Times {
+  const sleepIn = (name: ActivityName): number => (name === 'KERN_WAIT' ? sleepNs : 0);
+  return Object.fromEntries(
+    ACTIVITIES.map(({ name }) => [name, (awakeNs[name] ?? 0) + (coreWaitNs[name] ?? 0) + sleepIn(name)]),
+  );
+}
 
 function someOf<Name extends string>(names: readonly Name[]): fc.Arbitrary<Partial<Record<Name, number>>> {
-  const amount = fc.integer({ min: 0, max: 2 ** 48 });
   return fc
     .dictionary(fc.constantFrom(...names), amount, { noNullPrototype: true })
     .map((chosen) => chosen as Partial<Record<Name, number>>);

@@ -1,0 +1,45 @@
+#include "keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void secret_zero(void *memory, unsigned long length) { explicit_bzero(memory, length); }
+
+static struct aead_key *slot_of(const struct keys *keys, uint32_t slot) {
+  struct aead_key *chunk = slot < KEY_SLOTS ? keys->chunks[slot / KEYS_PER_CHUNK] : NULL;
+  return chunk == NULL ? NULL : chunk + slot % KEYS_PER_CHUNK;
+}
+
+bool keys_set(struct keys *keys, uint32_t slot, const uint8_t *bytes) {
+  struct aead_key **chunk = &keys->chunks[slot / KEYS_PER_CHUNK];
+  if (*chunk == NULL) *chunk = calloc(KEYS_PER_CHUNK, sizeof **chunk);
+  if (*chunk == NULL) return false;
+  struct aead_key *key = *chunk + slot % KEYS_PER_CHUNK;
+  memcpy(key->bytes, bytes, KEY_LENGTH);
+  key->generation++;
+  key->present = true;
+  return true;
+}
+
+const struct aead_key *keys_clear(struct keys *keys, uint32_t slot) {
+  struct aead_key *key = slot_of(keys, slot);
+  if (key == NULL) return NULL;
+  secret_zero(key->bytes, KEY_LENGTH);
+  key->generation++;
+  key->present = false;
+  return key;
+}
+
+const struct aead_key *keys_find(const struct keys *keys, uint32_t slot) {
+  const struct aead_key *key = slot_of(keys, slot);
+  return key != NULL && key->present ? key : NULL;
+}
+
+void keys_close(struct keys *keys) {
+  for (int i = 0; i < KEY_CHUNKS; i++) {
+    if (keys->chunks[i] == NULL) continue;
+    secret_zero(keys->chunks[i], KEYS_PER_CHUNK * sizeof *keys->chunks[i]);
+    free(keys->chunks[i]);
+    keys->chunks[i] = NULL;
+  }
+}

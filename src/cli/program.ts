@@ -1,0 +1,186 @@
+/**
+ * The command line: names, options, help and examples of all commands. What a command does is loaded only when it is
+ * called, so that `gigatun genkey` starts as fast as it should and only `up` and `demo` ever load native code.
+ */
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { readLanes, readMtu, type ValueReader } from '../control/config-values.ts';
+import { EXIT_MEANINGS, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-code.ts';
+import { endWithReader, sayError } from './print.ts';
+import type { UpOptions } from './up.ts';
+import { packageVersion } from './version.ts';
+
+const EXAMPLES = `
+Examples:
+  gigatun genkey | tee private.key | gigatun pubkey > public.key
+  gigatun up ./wg0.conf          bring wg0 up, in the background
+  gigatun show                   peers, handshakes, transfer
+  gigatun stats wg0 --watch      where each microsecond goes, every second
+  gigatun down wg0
+  gigatun demo                   a tunnel between two namespaces, measured
+`;
+
+const ENVIRONMENT = `
+Environment:
+  LOG_LEVEL                        verbose, debug, info, warn, error or silent
+  GIGATUN_RUN_DIR                  control sockets and logs (default /run/gigatun)
+  WG_ENDPOINT_RESOLUTION_RETRIES   tries to look an endpoint's name up (default 15, or infinity)
+`;
+
+/**
+ * Runs one command line.
+ *
+ * @param args without node and the script.
+ * @returns the exit code; everything has been said.
+ */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  endWithReader();
+  let exitCode = EXIT_OK;
+  const program = createProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    sayError(error);
+    return exitCodeOf(error);
+  }
+  return exitCode;
+}
+
+/** Builds all commands; each tells `finish` its exit code. */
+function createProgram(finish: (exitCode: number) => void): Command {
+  const program = new Command('gigatun')
+    .description('A fast userspace WireGuard tunnel that shows where the time goes.')
+    .version(`gigatun ${packageVersion()}`, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', `${EXAMPLES}${exitCodeHelp()}${ENVIRONMENT}`)
+    .showHelpAfterError('(gigatun --help lists the commands)')
+    .exitOverride();
+  addTunnelCommands(program, finish);
+  addFigureCommands(program, finish);
+  addKeyCommands(program, finish);
+  return program;
+}
+
+function exitCodeHelp(): string {
+  const lines = EXIT_MEANINGS.map(({ code, meaning }) => `  ${code}  ${meaning}\n`);
+  return `\nExit codes:\n${lines.join('')}`;
+}
+
+function addTunnelCommands(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('up')
+    .summary('bring a tunnel up')
+    .description(
+      'Brings a tunnel up from a wg-quick file: device, addresses, MTU, routes, name servers, hooks. Returns when the ' +
+        'tunnel is ready; on any failure nothing of it remains.',
+    )
+    .argument('<config>', 'path of NAME.conf, or NAME for /etc/gigatun/NAME.conf or /etc/wireguard/NAME.conf')
+    .option('-f, --foreground', 'stay in the foreground and log to stderr')
+    .option(
+      '--lanes <n>',
+      'worker threads that move packets (default: #gigatun: Lanes, else 1)',
+      readerOption(readLanes),
+    )
+    .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))
+    .addHelpText('after', '\nExamples:\n  gigatun up ./wg0.conf\n  LOG_LEVEL=debug gigatun up -f --lanes 2 wg0\n')
+    .action(async (config: string, options: UpOptions) => finish(await (await import('./up.ts')).up(config, options)));
+  program
+    .command('down')
+    .summary('take a tunnel down')
+    .description('Takes a tunnel down and returns when its interface, routes and rules are gone.')
+    .argument('<interface>', 'interface name, or the path of its NAME.conf')
+    .addHelpText('after', '\nExample:\n  gigatun down wg0\n')
+    .action(async (name: string) => finish(await (await import('./down.ts')).down(name)));
+}
+
+function addFigureCommands(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('show')
+    .summary('show interfaces and their peers')
+    .description('Shows interfaces and peers: endpoints, latest handshakes, transfer, allowed IPs.')
+    .argument('[interface]', 'only this one')
+    .option('--json', 'print JSON: an object for one interface, an array for all')
+    .addHelpText('after', '\nExamples:\n  gigatun show\n  gigatun show wg0 --json\n')
+    .action(async (name: string | undefined, options: { json?: true }) =>
+      finish(await (await import('./show.ts')).show(name ?? null, options.json === true)),
+    );
+  program
+    .command('stats')
+    .summary('show where the time goes')
+    .description('Prints the ledger: time per activity and packet, packets per system call, drops, and the balance.')
+    .argument('<interface>', 'interface name')
+    .option('--json', 'print JSON; with --watch one object a line')
+    .option('--per-lane', 'print each lane before the total (default with several lanes)')
+    .option('-w, --watch [seconds]', 'repeat with the figures of each interval (default 1 second)', watchOption)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gigatun stats wg0\n  gigatun stats wg0 --watch 5\n  gigatun stats wg0 --json\n',
+    )
+    .action(async (name: string, options: { json?: true; perLane?: true; watch?: true | number }) => {
+      const { stats } = await import('./stats.ts');
+      const watchSeconds = options.watch === true ? 1 : (options.watch ?? null);
+      finish(await stats(name, { json: options.json === true, perLane: options.perLane === true, watchSeconds }));
+    });
+  program
+    .command('demo')
+    .summary('measure a tunnel between two namespaces')
+    .description(
+      'Builds two namespaces with a tunnel between them, sends TCP through it each way, and shows the books.',
+    )
+    .option('--seconds <n>', 'length of each of the two TCP phases', integerOption(1, 3_600), 5)
+    .option('--lanes <n>', 'worker threads of each end', readerOption(readLanes), 1)
+    .option('--ipv6', 'IPv6 inside the tunnel')
+    .option('--json <file>', 'write all figures to a file')
+    .addHelpText('after', '\nExample:\n  gigatun demo --seconds 10 --json demo.json\n')
+    .action(async (options: { seconds: number; lanes: number; ipv6?: true; json?: string }) =>
+      finish(
+        await (await import('./demo.ts')).demo({ ...options, ipv6: options.ipv6 === true, json: options.json ?? null }),
+      ),
+    );
+}
+
+function addKeyCommands(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('genkey')
+    .summary('make a private key')
+    .description('Prints a new private key.')
+    .addHelpText('after', '\nExample:\n  (umask 077; gigatun genkey > private.key)\n')
+    .action(async () => finish((await import('./genkey.ts')).genkey()));
+  program
+    .command('genpsk')
+    .summary('make a preshared key')
+    .description('Prints a new preshared key.')
+    .action(async () => finish((await import('./genpsk.ts')).genpsk()));
+  program
+    .command('pubkey')
+    .summary('turn a private key into its public key')
+    .description('Reads a private key from standard input and prints its public key.')
+    .addHelpText('after', '\nExample:\n  gigatun pubkey < private.key\n')
+    .action(async () => finish(await (await import('./pubkey.ts')).pubkey()));
+}
+
+/** An option whose value is read like a configuration value. */
+function readerOption<T>(read: ValueReader<T>): (text: string) => T {
+  return (text) => {
+    const reading = read(text);
+    if (reading.ok) return reading.value;
+    const { expected, got, hint } = reading.complaint;
+    throw new InvalidArgumentError(`Expected ${expected}, got ${got}; ${hint}.`);
+  };
+}
+
+function integerOption(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Expected a number from ${least} to ${most}.`);
+  };
+}
+
+function watchOption(text: string): number {
+  const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds >= 0.1) return seconds;
+  throw new InvalidArgumentError('Expected seconds from 0.1 to 9999; name the interface before --watch.');
+}

@@ -1,0 +1,119 @@
+/**
+ * `gigatun up`: brings a tunnel up and stays with it until it ends. Without `--foreground` it starts itself again in the
+ * background (`background.ts`), which comes here too, and waits only until that is ready.
+ */
+import { runCommand } from '../control/command.ts';
+import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
+import { createLogger, type Logger, logLevelOf } from '../control/log.ts';
+import { runDirectory } from '../control/run-directory.ts';
+import { asGigatunError, messageOf } from '../control/system-error.ts';
+import { bringUp, type Tunnel, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
+import { GigatunError } from '../errors.ts';
+import { startInBackground } from './background.ts';
+import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.ts';
+import { say } from './print.ts';
+import { openStartChannel, type StartChannel } from './start-channel.ts';
+import { packageVersion } from './version.ts';
+
+export interface UpOptions {
+  readonly foreground?: true;
+  /** Worker threads. */
+  readonly lanes?: number;
+  /** Bytes. */
+  readonly mtu?: number;
+}
+
+/** How long a broken program may take to clean up. */
+const BROKEN_LIMIT_MS = 10_000;
+/** How long this process may live on when everything is closed. */
+const LINGER_LIMIT_MS = 2_000;
+
+export async function up(argument: string, options: UpOptions): Promise<number> {
+  const loaded = loadConfig(argument);
+  if (options.foreground !== true) return await startInBackground(loaded, options);
+  const channel = openStartChannel();
+  const stop = new AbortController();
+  stopOnSignals(stop);
+  try {
+    return await stayUp(loaded, options, channel, stop);
+  } catch (error) {
+    if (!channel.fail(error)) throw error;
+    return exitCodeOf(error);
+  } finally {
+    setTimeout(() => process.exit(), LINGER_LIMIT_MS).unref();
+  }
+}
+
+async function stayUp(
+  loaded: LoadedConfig,
+  options: UpOptions,
+  channel: StartChannel,
+  stop: AbortController,
+): Promise<number> {
+  for (const warning of loaded.warnings) channel.report(warning);
+  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info'));
+  stopWhenBroken(stop, log);
+  const tunnel = await bringUp(requestOf(loaded, options, channel, log, stop.signal), await loadTools());
+  closeWhenStopped(tunnel, stop.signal);
+  log.info('up', { name: loaded.name });
+  channel.ready();
+  const { reason, error } = await tunnel.closed;
+  log.info('down', { name: loaded.name, reason });
+  if (error === null) return EXIT_OK;
+  log.error(error.message, { name: loaded.name });
+  if (!channel.background) say(`gigatun: ${loaded.name} ended: ${error.message}`);
+  return EXIT_FAILURE;
+}
+
+function requestOf(
+  { name, config }: LoadedConfig,
+  options: UpOptions,
+  channel: StartChannel,
+  log: Logger,
+  signal: AbortSignal,
+): TunnelRequest {
+  return {
+    name,
+    config,
+    lanes: options.lanes ?? null,
+    mtu: options.mtu ?? null,
+    directory: runDirectory(),
+    version: packageVersion(),
+    log,
+    report: channel.report,
+    signal,
+  };
+}
+
+/** Native code is loaded here and nowhere before. */
+async function loadTools(): Promise<TunnelTools> {
+  const { openDevice } = await import('../device.ts');
+  return { openDevice, run: runCommand };
+}
+
+/** SIGTERM, SIGINT and SIGHUP ask for an end; asking twice is asking once. */
+function stopOnSignals(stop: AbortController): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => stop.abort(new GigatunError('GONE', `stopped by ${signal}`)));
+  }
+}
+
+/** A broken program still takes its rules and routes with it, if it can. */
+function stopWhenBroken(stop: AbortController, log: Logger): void {
+  const broken = (cause: unknown): void => {
+    log.error(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
+    setTimeout(() => process.exit(EXIT_FAILURE), BROKEN_LIMIT_MS).unref();
+    stop.abort(new GigatunError('INTERNAL', `broken program, please report: ${messageOf(cause)}`, { cause }));
+  };
+  process.on('uncaughtException', broken);
+  process.on('unhandledRejection', broken);
+}
+
+function closeWhenStopped(tunnel: Tunnel, signal: AbortSignal): void {
+  const close = (): void => {
+    const error = asGigatunError(signal.reason, 'go on');
+    void tunnel.close({ reason: error.message, error: error.code === 'GONE' ? null : error });
+  };
+  if (signal.aborted) close();
+  else signal.addEventListener('abort', close, { once: true });
+}

@@ -1,0 +1,167 @@
+/**
+ * The catalog of configuration keys: in which section each stands, how often, how its value is read, where it goes, and
+ * what it means. The parser and the documentation's table follow this list.
+ */
+import type { IpPrefix, NamedEndpoint } from './config-types.ts';
+import {
+  type Complaint,
+  readAllowedIp,
+  readBoolean,
+  readCommand,
+  readDns,
+  readEndpoint,
+  readFwmark,
+  readInterfaceAddress,
+  readKeepalive,
+  readKey,
+  readLanes,
+  readListenPort,
+  readMtu,
+  readPresharedKey,
+  readPrivateKey,
+  readTable,
+  type ValueReader,
+} from './config-values.ts';
+
+/** What the keys of `[Interface]`, and the settings there, have said so far. */
+export interface InterfaceDraft {
+  privateKey: Uint8Array | null;
+  listenPort: number;
+  fwmark: number;
+  mtu: number | null;
+  table: 'auto' | 'off' | number;
+  saveConfig: boolean;
+  lanes: number | null;
+  readonly addresses: IpPrefix[];
+  readonly dnsServers: string[];
+  readonly dnsSearch: string[];
+  readonly preUp: string[];
+  readonly postUp: string[];
+  readonly preDown: string[];
+  readonly postDown: string[];
+}
+
+/** What the keys of one `[Peer]` have said so far. */
+export interface PeerDraft {
+  publicKey: Uint8Array | null;
+  presharedKey: Uint8Array | null;
+  endpoint: NamedEndpoint | null;
+  persistentKeepaliveSeconds: number;
+  readonly allowedIps: IpPrefix[];
+}
+
+/**
+ * How often a key may stand: `once`; `lines`, each one whole value; `list`, any number of lines with comma lists;
+ * `listOrEmpty`, the same and also without any value.
+ */
+export type KeyForm = 'once' | 'lines' | 'list' | 'listOrEmpty';
+
+export interface KeyRule<Draft> {
+  readonly name: string;
+  readonly form: KeyForm;
+  /** Reads one value into the draft; returns the complaint when it is not one. */
+  readonly take: (draft: Draft, text: string) => Complaint | null;
+  /** What it holds, for the documentation. */
+  readonly meaning: string;
+}
+
+function rule<Draft, Value>(
+  name: string,
+  form: KeyForm,
+  read: ValueReader<Value>,
+  store: (draft: Draft, value: Value) => void,
+  meaning: string,
+): KeyRule<Draft> {
+  const take = (draft: Draft, text: string): Complaint | null => {
+    const reading = read(text);
+    if (!reading.ok) return reading.complaint;
+    store(draft, reading.value);
+    return null;
+  };
+  return { name, form, take, meaning };
+}
+
+type OfInterface<Value> = (draft: InterfaceDraft, value: Value) => void;
+type OfPeer<Value> = (draft: PeerDraft, value: Value) => void;
+
+const setPrivateKey: OfInterface<Uint8Array> = (draft, key) => {
+  draft.privateKey = key;
+};
+const addAddress: OfInterface<IpPrefix> = (draft, address) => {
+  draft.addresses.push(address);
+};
+const setListenPort: OfInterface<number> = (draft, port) => {
+  draft.listenPort = port;
+};
+const setMtu: OfInterface<number> = (draft, mtu) => {
+  draft.mtu = mtu;
+};
+const setFwmark: OfInterface<number> = (draft, mark) => {
+  draft.fwmark = mark;
+};
+const setTable: OfInterface<'auto' | 'off' | number> = (draft, table) => {
+  draft.table = table;
+};
+const setSaveConfig: OfInterface<boolean> = (draft, save) => {
+  draft.saveConfig = save;
+};
+const setLanes: OfInterface<number> = (draft, lanes) => {
+  draft.lanes = lanes;
+};
+const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
+  if ('server' in entry) draft.dnsServers.push(entry.server);
+  else draft.dnsSearch.push(entry.search);
+};
+const addHook =
+  (hook: 'preUp' | 'postUp' | 'preDown' | 'postDown'): OfInterface<string> =>
+  (draft, command) => {
+    draft[hook].push(command);
+  };
+const setPublicKey: OfPeer<Uint8Array> = (draft, key) => {
+  draft.publicKey = key;
+};
+const setPresharedKey: OfPeer<Uint8Array | null> = (draft, key) => {
+  draft.presharedKey = key;
+};
+const addAllowedIp: OfPeer<IpPrefix> = (draft, prefix) => {
+  draft.allowedIps.push(prefix);
+};
+const setEndpoint: OfPeer<NamedEndpoint> = (draft, endpoint) => {
+  draft.endpoint = endpoint;
+};
+const setKeepalive: OfPeer<number> = (draft, seconds) => {
+  draft.persistentKeepaliveSeconds = seconds;
+};
+
+/** Keys of `[Interface]`. */
+export const INTERFACE_KEYS: readonly KeyRule<InterfaceDraft>[] = [
+  rule('PrivateKey', 'once', readPrivateKey, setPrivateKey, 'Private key of this device, base64. Required.'),
+  rule('Address', 'list', readInterfaceAddress, addAddress, 'Addresses of the interface, each with a prefix length.'),
+  rule('ListenPort', 'once', readListenPort, setListenPort, 'UDP port; 0 or absent: the system chooses.'),
+  rule('MTU', 'once', readMtu, setMtu, 'Largest inner packet; absent: route MTU towards the endpoints less 80.'),
+  rule('FwMark', 'once', readFwmark, setFwmark, 'Mark of outgoing datagrams: decimal, 0x hexadecimal, or off.'),
+  rule('Table', 'once', readTable, setTable, 'Routing table of the allowed IPs: auto, off, or a number.'),
+  rule('DNS', 'list', readDns, addDns, 'Name servers and search domains; applied through resolvconf.'),
+  rule('PreUp', 'lines', readCommand, addHook('preUp'), 'Shell command before the interface is made; %i is its name.'),
+  rule('PostUp', 'lines', readCommand, addHook('postUp'), 'Shell command after the interface is set up.'),
+  rule('PreDown', 'lines', readCommand, addHook('preDown'), 'Shell command before the interface is removed.'),
+  rule('PostDown', 'lines', readCommand, addHook('postDown'), 'Shell command after the interface is removed.'),
+  rule('SaveConfig', 'once', readBoolean, setSaveConfig, 'Read for wg-quick; gigatun never writes the file.'),
+];
+
+/** Keys of `[Peer]`. */
+export const PEER_KEYS: readonly KeyRule<PeerDraft>[] = [
+  rule('PublicKey', 'once', readKey, setPublicKey, 'Public key of the peer, base64. Required.'),
+  rule('PresharedKey', 'once', readPresharedKey, setPresharedKey, 'Additional symmetric key, base64.'),
+  rule('AllowedIPs', 'listOrEmpty', readAllowedIp, addAllowedIp, 'Prefixes the peer may use inside the tunnel.'),
+  rule('Endpoint', 'once', readEndpoint, setEndpoint, 'HOST:PORT or [IPV6]:PORT; DNS names are looked up at start.'),
+  rule('PersistentKeepalive', 'once', readKeepalive, setKeepalive, 'Seconds between keepalives, or off.'),
+];
+
+/** Settings, written `#gigatun: Key = Value`, of `[Interface]`. */
+export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
+  rule('Lanes', 'once', readLanes, setLanes, 'Worker threads, 1 to 64; absent: 1. The option --lanes goes before it.'),
+];
+
+/** Settings of `[Peer]`. */
+export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [];

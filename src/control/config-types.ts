@@ -1,0 +1,103 @@
+/**
+ * What a configuration says, as values. Three steps: `TunnelConfig` is the file's content (names not yet looked up),
+ * `DeviceConfig` is what the device takes (numeric endpoints only), `InterfaceConfig` is what the link set-up needs
+ * (addresses, MTU, routes, hooks). Key bytes belong to whoever holds the config and are never formatted into a text.
+ */
+
+/** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
+export interface IpPrefix {
+  /** 4 or 16 bytes in wire order. */
+  readonly address: Uint8Array;
+  /** Prefix length in bits: 0 to 32, or 0 to 128. */
+  readonly length: number;
+}
+
+/** Endpoint as the device takes it. */
+export interface NumericEndpoint {
+  /** Numeric IPv4 or IPv6 address; a link-local one may end in `%` and an interface name. */
+  readonly address: string;
+  /** UDP port, 1 to 65,535. */
+  readonly port: number;
+}
+
+/** Endpoint as the file has it. */
+export interface NamedEndpoint {
+  /** DNS name or numeric address, without brackets. */
+  readonly host: string;
+  /** UDP port, 1 to 65,535. */
+  readonly port: number;
+}
+
+interface PeerCommon {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes, or null for none. */
+  readonly presharedKey: Uint8Array | null;
+  /** In the file's order; no prefix twice within one peer. */
+  readonly allowedIps: readonly IpPrefix[];
+  /** 0 (off) to 65,535. */
+  readonly persistentKeepaliveSeconds: number;
+}
+
+/** A peer as the device takes it. */
+export interface PeerConfig extends PeerCommon {
+  readonly endpoint: NumericEndpoint | null;
+}
+
+/** A peer as the file has it. */
+export interface PeerFileConfig extends PeerCommon {
+  readonly endpoint: NamedEndpoint | null;
+}
+
+/** The part of a configuration that the device itself takes. */
+export interface DeviceConfig {
+  /** 32 bytes, or null while there is none. */
+  readonly privateKey: Uint8Array | null;
+  /** 0 lets the kernel choose. */
+  readonly listenPort: number;
+  /** SO_MARK of the outer sockets; 0 for none. */
+  readonly fwmark: number;
+  readonly peers: readonly PeerConfig[];
+}
+
+/** Shell commands that the file wants run, `%i` not yet replaced. */
+export interface Hooks {
+  readonly preUp: readonly string[];
+  readonly postUp: readonly string[];
+  readonly preDown: readonly string[];
+  readonly postDown: readonly string[];
+}
+
+/** The part of a configuration that is about the network interface and the host's routes. */
+export interface InterfaceConfig {
+  readonly addresses: readonly IpPrefix[];
+  /** Bytes, or null to derive it from the routes towards the endpoints. */
+  readonly mtu: number | null;
+  /** Routing table for the peers' allowed IPs: chosen, none, or this one (1 to 2^32 - 1). */
+  readonly table: 'auto' | 'off' | number;
+  /** Numeric addresses of name servers. */
+  readonly dnsServers: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly hooks: Hooks;
+  /** Parsed for wg-quick's sake; not applied. */
+  readonly saveConfig: boolean;
+}
+
+/** Settings beyond WireGuard, from lines `#gigatun: Key = Value`; null where the file says nothing. */
+export interface GigatunSettings {
+  /** Number of lanes (worker threads), 1 to 64. */
+  readonly lanes: number | null;
+}
+
+/** A whole file. */
+export interface TunnelConfig {
+  /** 32 bytes. */
+  readonly privateKey: Uint8Array;
+  /** 0 lets the kernel choose. */
+  readonly listenPort: number;
+  /** 0 for none. */
+  readonly fwmark: number;
+  readonly interface: InterfaceConfig;
+  readonly settings: GigatunSettings;
+  readonly peers: readonly PeerFileConfig[];
+}

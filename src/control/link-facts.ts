@@ -1,0 +1,97 @@
+/** Looks at the host before a link is planned: a free routing table, rules that are there already, programs, the MTU of the way out. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { RunCommand } from './command.ts';
+import type { NumericEndpoint } from './config-types.ts';
+import type { Family, LinkFacts } from './link-plan.ts';
+
+/** First routing table and mark that are tried, WireGuard's usual port as wg-quick has it. */
+const FIRST_TABLE = 51_820;
+const TABLES_TRIED_MAX = 1_000;
+
+/** Outer IPv6 header 40, UDP 8, transport message 32: what the tunnel adds to a packet, at most. */
+const OVERHEAD_LENGTH = 80;
+const MTU_DEFAULT = 1_420;
+const MTU_MIN = 1_280;
+/** Above the common jumbo frame a larger inner packet gains nothing; loopback would have 65,456. */
+const MTU_MAX = 8_920;
+
+/**
+ * Gathers what `planLink` needs to know.
+ *
+ * @param mark the mark of the tunnel's datagrams, 0 when the plan needs none.
+ */
+export async function gatherFacts(run: RunCommand, mark: number): Promise<LinkFacts> {
+  const suppressing: Family[] = [];
+  const families: readonly Family[] = mark === 0 ? [] : [4, 6];
+  for (const family of families) {
+    const rules = await showOrNothing(run, [`-${family}`, 'rule', 'show']);
+    if (/from all lookup main suppress_prefixlength 0/.test(rules)) suppressing.push(family);
+  }
+  return { mark, suppressing, nftables: isInstalled('nft'), resolvconf: isInstalled('resolvconf') };
+}
+
+/** The first routing table from 51820 on that holds no route and that no rule names; also the mark that goes with it. */
+export async function findFreeTable(run: RunCommand): Promise<number> {
+  const rules = (await showOrNothing(run, ['-4', 'rule', 'show'])) + (await showOrNothing(run, ['-6', 'rule', 'show']));
+  for (let table = FIRST_TABLE; table < FIRST_TABLE + TABLES_TRIED_MAX; table++) {
+    if (new RegExp(`lookup ${table}\\b`).test(rules)) continue;
+    const routes4 = await showOrNothing(run, ['-4', 'route', 'show', 'table', `${table}`]);
+    const routes6 = await showOrNothing(run, ['-6', 'route', 'show', 'table', `${table}`]);
+    if (routes4.trim() === '' && routes6.trim() === '') return table;
+  }
+  return FIRST_TABLE;
+}
+
+/**
+ * The MTU for an interface whose file names none: the smallest MTU of the routes towards the endpoints, less what the
+ * tunnel adds, kept between 1,280 and 8,920; 1,420 when no route tells.
+ */
+export async function deriveMtu(run: RunCommand, endpoints: readonly NumericEndpoint[], mark: number): Promise<number> {
+  const mtus: number[] = [];
+  for (const { address } of endpoints) {
+    const mtu = await routeMtu(run, address, mark);
+    if (mtu !== null) mtus.push(mtu);
+  }
+  if (mtus.length === 0) return MTU_DEFAULT;
+  return Math.min(MTU_MAX, Math.max(MTU_MIN, Math.min(...mtus) - OVERHEAD_LENGTH));
+}
+
+async function routeMtu(run: RunCommand, address: string, mark: number): Promise<number | null> {
+  const [numeric = '', zone] = address.split('%');
+  const marked = mark === 0 ? [] : ['mark', `${mark}`];
+  const through = zone === undefined ? [] : ['oif', zone];
+  const route = await showOrNothing(run, ['-o', 'route', 'get', numeric, ...through, ...marked]);
+  const own = /\bmtu (?:lock )?(\d+)/.exec(route)?.[1];
+  if (own !== undefined) return Number(own);
+  const device = /\bdev (\S+)/.exec(route)?.[1];
+  if (device === undefined) return null;
+  const link = await showOrNothing(run, ['-o', 'link', 'show', 'dev', device]);
+  const mtu = /\bmtu (\d+)/.exec(link)?.[1];
+  return mtu === undefined ? null : Number(mtu);
+}
+
+/** What `ip` shows; a table or family that does not exist shows nothing. */
+async function showOrNothing(run: RunCommand, args: readonly string[]): Promise<string> {
+  const { status, stdout } = await run({ program: 'ip', args });
+  return status === 0 ? stdout : '';
+}
+
+/** Whether a program is in the PATH. */
+export function isInstalled(program: string): boolean {
+  const directories = (process.env.PATH ?? '').split(delimiter).filter((directory) => directory !== '');
+  return directories.some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Whether an interface of this name exists in this network namespace. */
+export async function linkExists(run: RunCommand, name: string): Promise<boolean> {
+  const { status } = await run({ program: 'ip', args: ['link', 'show', 'dev', name] });
+  return status === 0;
+}

@@ -1,0 +1,283 @@
+/**
+ * One running tunnel: a device, its link, its hooks and its control socket, brought up in order and taken down in
+ * reverse. It comes up whole or not at all, and whatever ends it (a signal, `gigatun down`, a dead lane, somebody who
+ * deletes the interface) goes through the same `close`.
+ *
+ * Order up: control socket under its starting name (which keeps a second start out), what a killed process left, names,
+ * mark, MTU, PreUp, device, link, PostUp, control socket under its final name.
+ * Order down: PreDown, link, device, PostDown, control socket last, so that `gigatun down` hears when all is gone.
+ */
+import { rmSync } from 'node:fs';
+import { GigatunError } from '../errors.ts';
+import type { RunCommand } from './command.ts';
+import type { DeviceConfig, TunnelConfig } from './config-types.ts';
+import { CONTROL_PROTOCOL } from './control-protocol.ts';
+import { type ControlServer, isAlive, openControlServer } from './control-server.ts';
+import { runHooks } from './hooks.ts';
+import { applyLink, type LinkTools, recoverLink } from './link-apply.ts';
+import { deriveMtu, findFreeTable, gatherFacts, linkExists } from './link-facts.ts';
+import { needsMark, planLink } from './link-plan.ts';
+import type { Logger } from './log.ts';
+import { resolvePeers } from './resolve.ts';
+import { journalPath, prepareRunDirectory, socketPath, startingSocketPath } from './run-directory.ts';
+import { asGigatunError, messageOf } from './system-error.ts';
+
+/** What a tunnel needs of a device; `openDevice` gives more. */
+export interface TunnelDevice {
+  /** Survives JSON. */
+  status(): unknown;
+  /** Survives JSON. */
+  snapshot(): Promise<unknown>;
+  close(): Promise<void>;
+  /** Resolves when it ended, by close() or by itself. */
+  readonly closed: Promise<TunnelEnd>;
+}
+
+export interface DeviceRequest {
+  readonly name: string;
+  readonly config: DeviceConfig;
+  readonly lanes: number;
+  /** Bytes. */
+  readonly mtu: number;
+  readonly log: Logger;
+}
+
+export interface TunnelEnd {
+  readonly reason: string;
+  /** Null when it was asked to end. */
+  readonly error: GigatunError | null;
+}
+
+export interface TunnelRequest {
+  readonly name: string;
+  readonly config: TunnelConfig;
+  /** Null: what the file says, else 1. */
+  readonly lanes: number | null;
+  /** Null: what the file says, else derived from the routes. */
+  readonly mtu: number | null;
+  /** For the control socket and the journal. */
+  readonly directory: string;
+  /** As `version` reports it. */
+  readonly version: string;
+  readonly log: Logger;
+  /** Told of anything that takes long, in words for a person. */
+  readonly report: (text: string) => void;
+  /** Ends the start; its reason is what bringUp then throws. */
+  readonly signal: AbortSignal;
+}
+
+export interface TunnelTools {
+  readonly openDevice: (request: DeviceRequest) => Promise<TunnelDevice>;
+  readonly run: RunCommand;
+}
+
+const LANES_DEFAULT = 1;
+/** Linux removes IPv6 from an interface below this MTU (RFC 8200, section 5). */
+const MTU_MIN_IPV6 = 1_280;
+
+/**
+ * Brings a tunnel up.
+ *
+ * @throws GigatunError of the step that failed; by then everything before it is undone.
+ */
+export async function bringUp(request: TunnelRequest, tools: TunnelTools): Promise<Tunnel> {
+  prepareRunDirectory(request.directory);
+  const tunnel = new Tunnel(request, tools);
+  await tunnel.start();
+  return tunnel;
+}
+
+interface Undo {
+  readonly what: string;
+  readonly run: () => Promise<void>;
+}
+
+export class Tunnel {
+  /** Resolves when everything is gone. */
+  readonly closed: Promise<TunnelEnd>;
+  readonly #request: TunnelRequest;
+  readonly #tools: TunnelTools;
+  readonly #stopping: AbortController = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #undos: Undo[] = [];
+  readonly #failures: string[] = [];
+  readonly #removed: Deferred<void> = deferred();
+  readonly #closed: Deferred<TunnelEnd> = deferred();
+  #server: ControlServer | null = null;
+  #device: TunnelDevice | null = null;
+  #state: 'starting' | 'running' | 'closing' = 'starting';
+
+  constructor(request: TunnelRequest, tools: TunnelTools) {
+    this.#request = request;
+    this.#tools = tools;
+    this.#signal = AbortSignal.any([request.signal, this.#stopping.signal]);
+    this.closed = this.#closed.promise;
+  }
+
+  /** Called once, by bringUp. */
+  async start(): Promise<void> {
+    try {
+      await this.#openSocket();
+      await this.#bringUp();
+      this.#signal.throwIfAborted();
+      this.#state = 'running';
+      this.#server?.moveTo(socketPath(this.#request.directory, this.#request.name));
+    } catch (error) {
+      this.#state = 'closing';
+      await this.#removeAll();
+      throw asGigatunError(this.#signal.aborted ? this.#signal.reason : error, `bring ${this.#request.name} up`);
+    }
+  }
+
+  /** Takes everything down and resolves when it is gone; later calls wait for the first. Never rejects. */
+  async close(end: TunnelEnd): Promise<void> {
+    if (this.#state === 'starting') this.#stopping.abort(end.error ?? new GigatunError('GONE', end.reason));
+    if (this.#state === 'running') {
+      this.#state = 'closing';
+      await this.#removeAll();
+      this.#closed.resolve(end);
+    }
+    await this.#removed.promise;
+  }
+
+  async #openSocket(): Promise<void> {
+    const { directory, name, version, log } = this.#request;
+    const handlers = {
+      status: (): unknown => this.#running().status(),
+      stats: (): unknown => this.#running().snapshot(),
+      version: (): unknown => ({ version, pid: process.pid, protocol: CONTROL_PROTOCOL, state: this.#state }),
+      down: (): Promise<unknown> => this.#down(),
+    };
+    this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
+    if (await isAlive(socketPath(directory, name)))
+      throw new GigatunError('BUSY', `${name} is up already; end it with: gigatun down ${name}`);
+    // A killed process may have left it: nobody shall take it for ours before we are ready.
+    rmSync(socketPath(directory, name), { force: true });
+  }
+
+  async #down(): Promise<unknown> {
+    // Not awaited: close() ends with this very connection, after its answer.
+    void this.close({ reason: 'asked by gigatun down', error: null });
+    await this.#removed.promise;
+    if (this.#failures.length > 0)
+      throw new GigatunError('SYSTEM', `not all could be undone: ${this.#failures.join('; ')}`);
+    return { removed: true };
+  }
+
+  #running(): TunnelDevice {
+    if (this.#device !== null && this.#state === 'running') return this.#device;
+    throw new GigatunError('BUSY', `${this.#request.name} is ${this.#state}; try again in a moment`);
+  }
+
+  async #bringUp(): Promise<void> {
+    const { name, config, log } = this.#request;
+    if (await recoverLink(this.#linkTools())) log.info('undid what an earlier process had left behind', { name });
+    await this.#checkFree();
+    const settings = await this.#deviceSettings();
+    const { preUp, postUp, preDown, postDown } = config.interface.hooks;
+    await this.#hooks('PreUp', preUp, 'PostDown', postDown);
+    await this.#openDevice(settings);
+    await this.#setUpLink(settings.config.fwmark, settings.mtu);
+    await this.#hooks('PostUp', postUp, 'PreDown', preDown);
+  }
+
+  async #checkFree(): Promise<void> {
+    const { name } = this.#request;
+    if (!(await linkExists(this.#tools.run, name))) return;
+    throw new GigatunError(
+      'BUSY',
+      `an interface ${name} exists already; delete it (ip link delete dev ${name}) or rename the file`,
+    );
+  }
+
+  /** Names looked up, mark chosen, MTU found. */
+  async #deviceSettings(): Promise<DeviceRequest> {
+    const { name, config, lanes, log, report } = this.#request;
+    const { run } = this.#tools;
+    const peers = await resolvePeers(config.peers, { report, signal: this.#signal });
+    const prefixes = peers.flatMap(({ allowedIps }) => allowedIps);
+    const marked = config.fwmark === 0 && needsMark(config.interface, prefixes);
+    const fwmark = marked ? await findFreeTable(run) : config.fwmark;
+    const endpoints = peers.flatMap(({ endpoint }) => endpoint ?? []);
+    const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, endpoints, fwmark));
+    this.#checkMtu(mtu);
+    const { privateKey, listenPort } = config;
+    return {
+      name,
+      config: { privateKey, listenPort, fwmark, peers },
+      lanes: lanes ?? config.settings.lanes ?? LANES_DEFAULT,
+      mtu,
+      log,
+    };
+  }
+
+  #checkMtu(mtu: number): void {
+    const hasIpv6 = this.#request.config.interface.addresses.some(({ address }) => address.length === 16);
+    if (mtu >= MTU_MIN_IPV6 || !hasIpv6) return;
+    throw new GigatunError(
+      'CONFIG',
+      `expected an MTU of at least ${MTU_MIN_IPV6}, got ${mtu}; the interface has an IPv6 address`,
+    );
+  }
+
+  async #openDevice(settings: DeviceRequest): Promise<void> {
+    this.#signal.throwIfAborted();
+    const device = await this.#tools.openDevice(settings);
+    this.#device = device;
+    this.#undos.push({ what: 'close the device', run: () => device.close() });
+    device.closed.then((end) => this.close(end));
+  }
+
+  async #setUpLink(fwmark: number, mtu: number): Promise<void> {
+    const { name, config, log } = this.#request;
+    const prefixes = config.peers.flatMap(({ allowedIps }) => allowedIps);
+    const facts = await gatherFacts(this.#tools.run, needsMark(config.interface, prefixes) ? fwmark : 0);
+    const plan = planLink({ name, mtu, interface: config.interface, prefixes }, facts);
+    for (const warning of plan.warnings) {
+      log.warn(warning);
+      this.#request.report(`warning: ${warning}`);
+    }
+    const link = await applyLink(plan, this.#linkTools());
+    this.#undos.push({ what: 'undo the link', run: () => link.undo() });
+  }
+
+  #linkTools(): LinkTools {
+    const { directory, name, log } = this.#request;
+    return { run: this.#tools.run, log, journal: journalPath(directory, name), signal: this.#signal };
+  }
+
+  /** Runs the hooks of one stage of the way up; from then on their counterparts belong to the way down, even if one fails. */
+  async #hooks(key: string, commands: readonly string[], undoKey: string, undos: readonly string[]): Promise<void> {
+    this.#signal.throwIfAborted();
+    const { name, log } = this.#request;
+    this.#undos.push({ what: `${undoKey} commands`, run: () => runHooks(undoKey, undos, name, log) });
+    await runHooks(key, commands, name, log);
+  }
+
+  async #removeAll(): Promise<void> {
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+      this.#request.log.debug(undo.what, { name: this.#request.name });
+      await undo.run().catch((error) => this.#note(error));
+    }
+    this.#removed.resolve();
+    await this.#server?.close();
+  }
+
+  #note(error: unknown): void {
+    this.#failures.push(messageOf(error));
+    this.#request.log.error(messageOf(error));
+  }
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+}
+
+function deferred<T>(): Deferred<T> {
+  let settle: (value: T) => void = () => {};
+  const promise = new Promise<T>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, resolve: settle };
+}

@@ -1,0 +1,187 @@
+/**
+ * WireGuard's handshake with one peer (paper, section 5.4): the Noise messages in their framing, with timestamps and
+ * MACs. It yields messages to send and sessions (keys and indices); when to send, and what a session replaces, is
+ * PeerMachine's business.
+ *
+ * One handshake is kept, as the reference implementations do: an initiation of the peer replaces ours that waits for
+ * its response. When two initiations cross, both ends so drop both, and the jitter of retransmission decides.
+ */
+import type { HandshakeFailure } from './action.ts';
+import { KEY_LENGTH, NOISE_PROLOGUE, type Timing } from './constants.ts';
+import { CookieGenerator } from './cookie.ts';
+import type { IndexTable } from './index-table.ts';
+import { type CookieReply, encodeInitiation, encodeResponse, type Initiation, type Response } from './messages.ts';
+import { readInitiationPayload, readInitiationStatic, readResponse, writeInitiation, writeResponse } from './noise.ts';
+import { SymmetricState } from './symmetric-state.ts';
+import { compareTimestamps, nextTimestamp } from './timestamp.ts';
+import { type DhKeyPair, importKeyPair, sharedSecret } from './x25519.ts';
+
+const PROLOGUE = Buffer.from(NOISE_PROLOGUE);
+const NOTHING = new Uint8Array(0);
+
+/** What a handshake needs of its device. */
+export interface HandshakeTools {
+  readonly timing: Timing;
+  readonly random: (length: number) => Uint8Array;
+  /** Receiver indices of the device, each with its peer's id. */
+  readonly indices: IndexTable<number>;
+}
+
+/** An initiation of which the static key is known and nothing proven. */
+export interface OpenedInitiation {
+  readonly message: Initiation;
+  /** 32 bytes. */
+  readonly remoteStatic: Uint8Array;
+  readonly state: SymmetricState;
+}
+
+/** What a handshake yields; the index stays taken until the keypair is retired. */
+export interface Session {
+  readonly sendKey: Uint8Array;
+  readonly receiveKey: Uint8Array;
+  readonly localIndex: number;
+  readonly remoteIndex: number;
+}
+
+/** Decrypts who sent an initiation; null if it was not made for our key. */
+export function openInitiation(localStatic: DhKeyPair, message: Initiation): OpenedInitiation | null {
+  const state = SymmetricState.start(PROLOGUE, localStatic.publicKey);
+  const remoteStatic = readInitiationStatic(state, localStatic, message.noise);
+  if (remoteStatic !== null) return { message, remoteStatic, state };
+  state.clear();
+  return null;
+}
+
+export class PeerHandshake {
+  readonly #peer: number;
+  readonly #publicKey: Uint8Array;
+  readonly #tools: HandshakeTools;
+  readonly #cookies: CookieGenerator;
+  readonly #presharedKey: Uint8Array = new Uint8Array(KEY_LENGTH);
+  #localStatic: DhKeyPair | null = null;
+  #staticStatic: Uint8Array | null = null;
+  #waiting: { state: SymmetricState; ephemeral: DhKeyPair; localIndex: number } | null = null;
+  #timestampSent: Uint8Array | null = null;
+  #timestampReceived: Uint8Array | null = null;
+  #initiationTakenMs = Number.NEGATIVE_INFINITY;
+
+  /** @param publicKey the peer's static public key, 32 bytes; kept */
+  constructor(peer: number, publicKey: Uint8Array, tools: HandshakeTools) {
+    this.#peer = peer;
+    this.#publicKey = publicKey;
+    this.#tools = tools;
+    this.#cookies = new CookieGenerator(publicKey, tools.timing);
+  }
+
+  /** Sets our static key, or takes it away. A handshake under way is dropped. */
+  setLocalStatic(localStatic: DhKeyPair | null): void {
+    this.clear();
+    this.#staticStatic?.fill(0);
+    this.#localStatic = localStatic;
+    this.#staticStatic = localStatic && sharedSecret(localStatic.privateKey, this.#publicKey);
+  }
+
+  /** @param key 32 bytes, copied; null for none, which is the same as zeros */
+  setPresharedKey(key: Uint8Array | null): void {
+    this.#presharedKey.fill(0);
+    if (key !== null) this.#presharedKey.set(key);
+  }
+
+  /** A new initiation, 148 bytes; it replaces the one before. */
+  initiate(nowMs: number, realMs: number): Uint8Array | HandshakeFailure {
+    this.clear();
+    if (this.#localStatic === null) return 'no private key';
+    if (this.#staticStatic === null) return 'bad key exchange';
+    const state = SymmetricState.start(PROLOGUE, this.#publicKey);
+    const ephemeral = this.#newEphemeral();
+    const keys = {
+      ephemeral,
+      localStatic: this.#localStatic,
+      remoteStatic: this.#publicKey,
+      staticStatic: this.#staticStatic,
+    };
+    const timestamp = nextTimestamp(realMs, this.#timestampSent);
+    const noise = writeInitiation(state, keys, timestamp);
+    if (noise === null) return 'bad key exchange';
+    this.#timestampSent = timestamp;
+    const localIndex = this.#tools.indices.take(this.#peer);
+    this.#waiting = { state, ephemeral, localIndex };
+    return this.#stamped(encodeInitiation(localIndex, noise), nowMs);
+  }
+
+  /** Checks the peer's initiation and answers it: the response, 92 bytes, and the session that follows. */
+  respond(opened: OpenedInitiation, nowMs: number): { message: Uint8Array; session: Session } | HandshakeFailure {
+    const refusal = this.#takeInitiation(opened, nowMs);
+    if (refusal !== null) {
+      opened.state.clear();
+      return refusal;
+    }
+    this.clear();
+    const { message, state } = opened;
+    const ephemeral = this.#newEphemeral();
+    const remoteEphemeral = message.noise.subarray(0, KEY_LENGTH);
+    const keys = { ephemeral, remoteEphemeral, remoteStatic: this.#publicKey, presharedKey: this.#presharedKey };
+    const noise = writeResponse(state, keys, NOTHING);
+    if (noise === null) return 'bad key exchange';
+    const localIndex = this.#tools.indices.take(this.#peer);
+    const { initiatorKey, responderKey } = state.split();
+    return {
+      message: this.#stamped(encodeResponse(localIndex, message.sender, noise), nowMs),
+      session: { sendKey: responderKey, receiveKey: initiatorKey, localIndex, remoteIndex: message.sender },
+    };
+  }
+
+  /** Checks the response to our initiation. A wrong one changes nothing. */
+  complete(response: Response): Session | HandshakeFailure {
+    const waiting = this.#waiting;
+    if (waiting === null || this.#localStatic === null || waiting.localIndex !== response.receiver) {
+      return 'unexpected response';
+    }
+    const { ephemeral, localIndex } = waiting;
+    const keys = { ephemeral, localStatic: this.#localStatic, presharedKey: this.#presharedKey };
+    const read = readResponse(waiting.state, keys, response.noise);
+    if (read === null) return 'bad response';
+    waiting.state.clear();
+    this.#waiting = null;
+    const { initiatorKey, responderKey } = read.state.split();
+    return { sendKey: initiatorKey, receiveKey: responderKey, localIndex, remoteIndex: response.sender };
+  }
+
+  /** Keeps the cookie of a reply to our last message, for the messages to come; null when it was taken. */
+  takeCookie(reply: CookieReply, nowMs: number): HandshakeFailure | null {
+    const outcome = this.#cookies.consume(reply, nowMs);
+    return outcome === 'taken' ? null : outcome;
+  }
+
+  /** Forgets the initiation that waits for its response. */
+  clear(): void {
+    if (this.#waiting === null) return;
+    this.#tools.indices.release(this.#waiting.localIndex);
+    this.#waiting.state.clear();
+    this.#waiting = null;
+  }
+
+  #takeInitiation(opened: OpenedInitiation, nowMs: number): HandshakeFailure | null {
+    if (this.#staticStatic === null) return 'bad key exchange';
+    const timestamp = readInitiationPayload(opened.state, this.#staticStatic, opened.message.noise);
+    if (timestamp === null) return 'bad initiation';
+    const last = this.#timestampReceived;
+    if (last !== null && compareTimestamps(timestamp, last) <= 0) return 'old timestamp';
+    if (nowMs - this.#initiationTakenMs <= this.#tools.timing.INITIATION_INTERVAL_MS_MIN) return 'flood';
+    this.#timestampReceived = timestamp;
+    this.#initiationTakenMs = nowMs;
+    return null;
+  }
+
+  #newEphemeral(): DhKeyPair {
+    const bytes = this.#tools.random(KEY_LENGTH);
+    const keyPair = importKeyPair(bytes);
+    bytes.fill(0);
+    return keyPair;
+  }
+
+  #stamped(message: Uint8Array, nowMs: number): Uint8Array {
+    this.#cookies.stamp(message, nowMs);
+    return message;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The hash functions of the handshake (paper, section 5.4): HASH is BLAKE2s-256, MAC is keyed BLAKE2s-128, HMAC is
+ * HMAC-BLAKE2s, and KDF is HKDF over it. Each takes its input in parts, as if they were joined.
+ */
+import { blake2s } from '@noble/hashes/blake2.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { MAC_LENGTH } from './constants.ts';
+
+/** BLAKE2s-256 of all parts; returns 32 new bytes. */
+export function hash(...parts: readonly Uint8Array[]): Uint8Array {
+  const state = blake2s.create({});
+  for (const part of parts) state.update(part);
+  return state.digest();
+}
+
+/**
+ * Keyed BLAKE2s-128 of all parts; returns 16 new bytes.
+ *
+ * @param key 1 to 32 bytes
+ */
+export function mac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const state = blake2s.create({ key, dkLen: MAC_LENGTH });
+  for (const part of parts) state.update(part);
+  return state.digest();
+}
+
+/**
+ * HKDF (RFC 5869) without info, as Noise uses it: `count` keys of 32 bytes from a chaining key and an input.
+ *
+ * @param chainingKey 32 bytes
+ * @param input any length, also 0
+ * @returns `count` new arrays of 32 bytes
+ */
+export function kdf(chainingKey: Uint8Array, input: Uint8Array, count: 1 | 2 | 3): Uint8Array[] {
+  const secret = hmac(blake2s, chainingKey, input);
+  const outputs: Uint8Array[] = [];
+  let last: Uint8Array = new Uint8Array(0);
+  for (let number = 1; number <= count; number++) {
+    const state = hmac.create(blake2s, secret);
+    last = state.update(last).update(Uint8Array.of(number)).digest();
+    outputs.push(last);
+  }
+  secret.fill(0);
+  return outputs;
+}

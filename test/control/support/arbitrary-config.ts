@@ -1,0 +1,63 @@
+/** Random configurations that a file can hold, for round trips. */
+import fc from 'fast-check';
+import type { IpPrefix, PeerFileConfig, TunnelConfig } from '../../../src/control/config-types.ts';
+import { maskPrefix } from '../../../src/control/ip-text.ts';
+
+const key: fc.Arbitrary<Uint8Array> = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .filter((bytes) => bytes.some((byte) => byte !== 0));
+
+export const prefix: fc.Arbitrary<IpPrefix> = fc.oneof(
+  fc.record({ address: fc.uint8Array({ minLength: 4, maxLength: 4 }), length: fc.integer({ min: 0, max: 32 }) }),
+  fc.record({ address: fc.uint8Array({ minLength: 16, maxLength: 16 }), length: fc.integer({ min: 0, max: 128 }) }),
+);
+
+const port = fc.integer({ min: 1, max: 65_535 });
+const word32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const command = fc
+  .string({ minLength: 1, unit: fc.constantFrom(...'abz 19%i;|&"\'=,<>$().:[]é') })
+  .map((text) => text.trim())
+  .filter((text) => text !== '');
+const commands = fc.array(command, { maxLength: 3 });
+const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6());
+
+const peer: fc.Arbitrary<PeerFileConfig> = fc.record({
+  publicKey: key,
+  presharedKey: fc.option(key),
+  allowedIps: fc.array(prefix.map(maskPrefix), { maxLength: 5 }),
+  endpoint: fc.option(fc.record({ host, port })),
+  persistentKeepaliveSeconds: fc.integer({ min: 0, max: 65_535 }),
+});
+
+/** No two peers, and no two prefixes, are the same. */
+const peers: fc.Arbitrary<readonly PeerFileConfig[]> = fc
+  .uniqueArray(peer, { maxLength: 4, selector: ({ publicKey }) => publicKey.join() })
+  .map((all) => {
+    const seen = new Set<string>();
+    const isNew = ({ address, length }: IpPrefix): boolean => {
+      const text = `${address}/${length}`;
+      return !seen.has(text) && seen.add(text) !== undefined;
+    };
+    return all.map((one) => ({ ...one, allowedIps: one.allowedIps.filter(isNew) }));
+  });
+
+export const tunnelConfig: fc.Arbitrary<TunnelConfig> = fc.record({
+  privateKey: key,
+  listenPort: fc.integer({ min: 0, max: 65_535 }),
+  fwmark: word32,
+  interface: fc.record({
+    addresses: fc.array(prefix, { maxLength: 3 }),
+    mtu: fc.option(fc.integer({ min: 1_280, max: 65_456 })),
+    table: fc.oneof(
+      fc.constant('auto' as const),
+      fc.constant('off' as const),
+      fc.integer({ min: 1, max: 0xffff_ffff }),
+    ),
+    dnsServers: fc.array(fc.ipV4(), { maxLength: 2 }),
+    dnsSearch: fc.array(fc.domain(), { maxLength: 2 }),
+    hooks: fc.record({ preUp: commands, postUp: commands, preDown: commands, postDown: commands }),
+    saveConfig: fc.boolean(),
+  }),
+  settings: fc.record({ lanes: fc.option(fc.integer({ min: 1, max: 64 })) }),
+  peers,
+});

@@ -1,0 +1,205 @@
+/** UDP sockets over loopback: what is opened, and what a batch of groups becomes at the other end. */
+import { closeSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { GigatunError } from '../../src/errors.ts';
+import { ACTIVITY } from '../../src/ledger/catalog.ts';
+import * as native from '../../src/native/addon.ts';
+import { BOOKS, ENDPOINT, READY, UDP_RECEIVE, UDP_SEND } from '../../src/native/layout.ts';
+import type { UdpOpened } from '../../src/native/types.ts';
+import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/packet/endpoint.ts';
+import { openTestLane, type TestLane } from './support.ts';
+
+const SEND_AT = 0;
+const RECEIVE_AT = 8192;
+const ENDPOINTS_AT = 16384;
+const DATA_AT = 65536;
+const BUFFER_AT = 1 << 20;
+const NEXT = ACTIVITY.USER_CONTROL;
+const EINVAL = 22;
+const EADDRINUSE = 98;
+const ENETUNREACH = 101;
+
+const LOOPBACK = { 4: Uint8Array.of(127, 0, 0, 1), 6: Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0)) };
+const plain = { port: 0, reusePort: false, fwmark: 0, bufferLength: 7 << 20 };
+
+interface Group {
+  readonly length: number;
+  readonly segmentLength?: number;
+  readonly trafficClass?: number;
+  readonly to: Endpoint;
+}
+
+let lane: TestLane;
+let sockets: Record<4 | 6, UdpOpened>;
+
+beforeEach(() => {
+  sockets = { 4: native.openUdp({ family: 4, ...plain }), 6: native.openUdp({ family: 6, ...plain }) };
+  lane = openTestLane({ udp4Fd: sockets[4].fd, udp6Fd: sockets[6].fd });
+  for (let i = DATA_AT; i < BUFFER_AT; i++) lane.arena[i] = (i * 31) ^ (i >> 8);
+});
+
+afterEach(() => {
+  native.closeLane(lane.handle);
+  closeSync(sockets[4].fd);
+  closeSync(sockets[6].fd);
+});
+
+function loopback(family: 4 | 6, local: Partial<Endpoint> = {}): Endpoint {
+  const to = { family, address: LOOPBACK[family], port: sockets[family].port, scope: 0 };
+  return { ...to, localAddress: null, localInterface: 0, ...local };
+}
+
+/** Sends groups that all start at DATA_AT; gives each group's result. */
+function send(groups: readonly Group[]): number[] {
+  for (const [i, group] of groups.entries()) {
+    const endpointAt = ENDPOINTS_AT + i * ENDPOINT.WORDS * 4;
+    writeEndpoint(lane.arena, endpointAt, group.to);
+    const { length, segmentLength = 0, trafficClass = -1 } = group;
+    lane.words.set(
+      [DATA_AT, length, segmentLength, trafficClass, endpointAt, 77, 1, 0],
+      SEND_AT / 4 + i * UDP_SEND.WORDS,
+    );
+  }
+  const sent = native.sendUdp(lane.handle, SEND_AT, groups.length, NEXT);
+  const results = groups.map((_, i) => lane.words[SEND_AT / 4 + i * UDP_SEND.WORDS + UDP_SEND.RESULT] ?? 0);
+  expect(sent).toBe(results.filter((result) => result >= 0).length);
+  return results;
+}
+
+interface Received {
+  readonly bytes: Uint8Array;
+  readonly segmentLength: number;
+  readonly trafficClass: number;
+  readonly from: Endpoint | null;
+}
+
+function receive(family: 4 | 6): Received[] {
+  const count = native.receiveUdp(lane.handle, family, RECEIVE_AT, 64, BUFFER_AT, lane.arena.length - BUFFER_AT, NEXT);
+  return Array.from({ length: count }, (_, i) => {
+    const at = RECEIVE_AT / 4 + i * UDP_RECEIVE.WORDS;
+    const [offset = 0, length = 0, segmentLength = 0, trafficClass = 0] = lane.words.subarray(at);
+    expect(offset % 64).toBe(0);
+    const from = readEndpoint(lane.arena, (at + UDP_RECEIVE.ENDPOINT) * 4);
+    return { bytes: lane.arena.slice(offset, offset + length), segmentLength, trafficClass, from };
+  });
+}
+
+describe('openUdp', () => {
+  test('grants offloads and forced buffers, and tells its port', () => {
+    for (const socket of Object.values(sockets)) {
+      expect(socket.port).toBeGreaterThan(0);
+      expect(socket.gso).toBe(true);
+      expect(socket.gro).toBe(true);
+      expect([64, 128]).toContain(socket.gsoDatagramsMax);
+      expect(socket.receiveBufferLength).toBeGreaterThan(100_000);
+      expect(socket.sendBufferLength).toBeGreaterThan(100_000);
+    }
+    if (process.getuid?.() === 0) expect(sockets[4].receiveBufferLength).toBe(2 * (7 << 20));
+  });
+
+  test('refuses a port that is taken as BUSY', () => {
+    let caught: unknown;
+    try {
+      native.openUdp({ family: 4, ...plain, port: sockets[4].port });
+    } catch (error) {
+      caught = error;
+    }
+    expect(caught).toBeInstanceOf(GigatunError);
+    expect(caught).toMatchObject({ code: 'BUSY', errno: EADDRINUSE, syscall: 'bind' });
+  });
+
+  test('lets sockets share a port that was opened to be shared, and both families have the same one', () => {
+    const first = native.openUdp({ family: 4, ...plain, reusePort: true });
+    const second = native.openUdp({ family: 4, ...plain, reusePort: true, port: first.port });
+    const sixth = native.openUdp({ family: 6, ...plain, reusePort: true, port: first.port });
+    expect([second.port, sixth.port]).toEqual([first.port, first.port]);
+    for (const { fd } of [first, second, sixth]) closeSync(fd);
+  });
+
+  test.each([4, 6] as const)('the kernel takes exactly gsoDatagramsMax datagrams in one group, IPv%i', (family) => {
+    const most = sockets[family].gsoDatagramsMax;
+    const to = loopback(family);
+    expect(send([{ length: most * 10, segmentLength: 10, to }])).toEqual([most * 10]);
+    expect(send([{ length: most * 10 + 1, segmentLength: 10, to }])).toEqual([-EINVAL]);
+    expect(receive(family).reduce((sum, { bytes }) => sum + bytes.length, 0)).toBe(most * 10);
+  });
+});
+
+describe.each([4, 6] as const)('over IPv%i', (family) => {
+  test('a group arrives whole, with the length of its datagrams', () => {
+    expect(send([{ length: 12_345, segmentLength: 1440, to: loopback(family) }])).toEqual([12_345]);
+    expect(native.wait(lane.handle, 1000, READY.UDP4 | READY.UDP6, NEXT)).toBe(family === 4 ? READY.UDP4 : READY.UDP6);
+    const [received, ...more] = receive(family);
+    expect(more).toEqual([]);
+    expect(received?.segmentLength).toBe(1440);
+    expect(received?.bytes).toEqual(lane.arena.slice(DATA_AT, DATA_AT + 12_345));
+    expect(lane.books[BOOKS.SEND_UDP_IO]).toBe(1);
+    expect(lane.books[BOOKS.RECV_UDP_IO]).toBe(1);
+  });
+
+  test('a datagram says where it came from and which local address and interface it came to', () => {
+    send([{ length: 100, to: loopback(family) }]);
+    const [received] = receive(family);
+    expect(received?.segmentLength).toBe(0);
+    expect(received?.from).toEqual(loopback(family, { localAddress: LOOPBACK[family], localInterface: 1 }));
+  });
+
+  test('the traffic class goes out and comes in', () => {
+    const to = loopback(family);
+    send([0, 1, 0x88, 255, -1].map((trafficClass) => ({ length: 100 + (trafficClass & 7), trafficClass, to })));
+    expect(receive(family).map(({ trafficClass }) => trafficClass)).toEqual([0, 1, 0x88, 255, 0]);
+  });
+
+  test('the answer can be sent from the address that the question came to', () => {
+    send([{ length: 10, to: loopback(family) }]);
+    const [received] = receive(family);
+    if (!received?.from) throw new Error('nothing came');
+    expect(send([{ length: 20, to: received.from }])).toEqual([20]);
+    expect(receive(family)[0]?.from?.address).toEqual(LOOPBACK[family]);
+  });
+});
+
+describe('sendUdp', () => {
+  test('sends from the local address asked for', () => {
+    const localAddress = Uint8Array.of(127, 0, 0, 9);
+    expect(send([{ length: 10, to: loopback(4, { localAddress }) }])).toEqual([10]);
+    expect(receive(4)[0]?.from?.address).toEqual(localAddress);
+  });
+
+  test('a local address that this machine does not have is that one group its failure', () => {
+    const stale = loopback(4, { localAddress: Uint8Array.of(192, 0, 2, 1) });
+    const results = send([
+      { length: 10, to: loopback(4) },
+      { length: 11, to: stale },
+      { length: 12, to: loopback(6) },
+    ]);
+    expect(results).toEqual([10, expect.any(Number), 12]);
+    expect([-EINVAL, -ENETUNREACH]).toContain(results[1]);
+    expect(receive(4).length + receive(6).length).toBe(2);
+  });
+
+  test('keeps the order of groups to one family', () => {
+    const lengths = Array.from({ length: 200 }, (_, i) => i + 1);
+    expect(send(lengths.map((length) => ({ length, to: loopback(4) })))).toEqual(lengths);
+    const received = [receive(4), receive(4), receive(4), receive(4)].flat();
+    expect(received.map(({ bytes }) => bytes.length)).toEqual(lengths);
+  });
+
+  test('an unreachable endpoint does not stop the receive that learns of it', () => {
+    const closed = native.openUdp({ family: 4, ...plain });
+    closeSync(closed.fd);
+    send([
+      { length: 10, to: { ...loopback(4), port: closed.port } },
+      { length: 11, to: loopback(4) },
+    ]);
+    expect(receive(4).map(({ bytes }) => bytes.length)).toEqual([11]);
+  });
+});
+
+test('receiveUdp of a family that the lane does not have is a system error', () => {
+  const other = openTestLane();
+  expect(() => native.receiveUdp(other.handle, 6, 0, 1, 4096, 70_000, NEXT)).toThrow(
+    expect.objectContaining({ code: 'EBADF', syscall: 'recvmsg' }),
+  );
+  native.closeLane(other.handle);
+});
