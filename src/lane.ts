@@ -233,7 +233,6 @@ class Lane {
     const { native, handle, receivers } = this.#context;
     this.#keypairs.delete(id);
     receivers.delete(keypair.localIndex);
-    this.#inbound.forget(keypair);
     if (peer.current === keypair) peer.current = null;
     native.setKey(handle, keypair.sendKeySlot, null);
     native.setKey(handle, keypair.receiveKeySlot, null);

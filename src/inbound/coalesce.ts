@@ -3,7 +3,7 @@
  * that the TUN takes dozens of them in one write. Nothing is copied: a run is a list of pieces in the arena.
  *
  * Merged is only what the kernel's tcp_gro_receive and inet/ipv6_gro_receive would merge: both checksums verified, equal
- * addresses, ports, TTL, traffic class, flow label, DF, acknowledgement, flags and options, consecutive sequence
+ * addresses, ports, TTL, traffic class, flow label, DF, acknowledgement, flags, window and options, consecutive sequence
  * numbers, consecutive (or with DF, constant) IPv4 ids, equal payloads but for a shorter last. PSH and FIN end a run;
  * SYN, RST, URG and CWR are never merged. The order within a flow is kept; different flows have runs of their own.
  */
@@ -57,6 +57,8 @@ export class Coalescer {
     const isIpv4 = first >>> 4 === 4;
     const protocol = view.getUint8(ip + (isIpv4 ? IPV4.PROTOCOL : IPV6.NEXT_HEADER));
     if (protocol !== PROTOCOL.TCP) {
+      // An IPv6 extension header may hide TCP of any flow.
+      if (!isIpv4 && protocol !== PROTOCOL.UDP && protocol !== PROTOCOL.ICMP6) this.#closeAll();
       this.#writeSingle(ip, length);
       return;
     }
@@ -92,7 +94,7 @@ export class Coalescer {
       (flags & (NEVER_MERGED | FLAG.ACK)) === FLAG.ACK;
     const run = this.#find(ip, transport);
     if (run !== NONE) {
-      if (mergeable && this.#continues(run, ip, headerLength, payload, flags)) {
+      if (mergeable && this.#continues(run, ip, headerLength, payload)) {
         this.#merge(run, ip, headerLength, payload, flags);
         return;
       }
@@ -119,15 +121,17 @@ export class Coalescer {
   }
 
   /** Whether a packet of the run's flow may be appended to it. */
-  #continues(run: number, ip: number, headerLength: number, payload: number, flags: number): boolean {
+  #continues(run: number, ip: number, headerLength: number, payload: number): boolean {
     if (headerLength !== this.#headerLength[run] || payload > this.#segmentPayload[run]) return false;
-    if (((flags ^ this.#flags[run]) & ~ENDS_RUN) !== 0) return false;
     if (this.#packets[run] >= RUN_PACKETS_MAX || this.#length[run] + payload > SUPER_BYTES_MAX) return false;
     const { view } = this.#lane.arena;
     const transport = this.#transport[run];
     const tcp = ip + transport;
     const firstIp = this.#ip[run];
     const firstTcp = firstIp + transport;
+    // Data offset, reserved bits, flags and window are one word.
+    const word = view.getInt32(tcp + TCP.DATA_OFFSET) ^ view.getInt32(firstTcp + TCP.DATA_OFFSET);
+    if ((word & ~(ENDS_RUN << 16)) !== 0) return false;
     if (view.getInt32(tcp + TCP.SEQUENCE) !== this.#sequence[run]) return false;
     if (view.getInt32(tcp + TCP.ACKNOWLEDGEMENT) !== view.getInt32(firstTcp + TCP.ACKNOWLEDGEMENT)) return false;
     const options = headerLength - transport - TCP.OPTIONS;
@@ -234,12 +238,19 @@ export class Coalescer {
  */
 function checksumsAreGood(view: DataView, ip: number, length: number, isIpv4: boolean, sum: number): boolean {
   if (isIpv4) {
-    if (foldSmallSum(sumWords(view, ip, IPV4.HEADER_LENGTH_MIN)) !== 0xffff) return false;
-    const addresses = sumWords(view, ip + IPV4.SOURCE, 8);
-    return foldSmallSum(sum + addresses + PROTOCOL.TCP + length - IPV4.HEADER_LENGTH_MIN) === 0xffff;
+    const source = halves(view.getInt32(ip + IPV4.SOURCE));
+    const destination = halves(view.getInt32(ip + IPV4.DESTINATION));
+    const rest = halves(view.getInt32(ip)) + halves(view.getInt32(ip + IPV4.ID)) + halves(view.getInt32(ip + IPV4.TTL));
+    if (foldSmallSum(source + destination + rest) !== 0xffff) return false;
+    return foldSmallSum(sum + source + destination + PROTOCOL.TCP + length - IPV4.HEADER_LENGTH_MIN) === 0xffff;
   }
-  const rest = view.getUint16(ip) + view.getUint16(ip + 2) + view.getUint16(ip + IPV6.NEXT_HEADER);
+  const rest = halves(view.getInt32(ip)) + view.getUint16(ip + IPV6.NEXT_HEADER);
   return foldSmallSum(sum + PROTOCOL.TCP + 3 * 0xffff - rest) === 0xffff;
+}
+
+/** Sum of the two 16-bit halves of a word. */
+function halves(word: number): number {
+  return (word >>> 16) + (word & 0xffff);
 }
 
 /** Version, traffic class, TTL and DF as in the run's first packet; the id goes on (or, with DF, stands still). */

@@ -60,59 +60,59 @@ export class InboundPath {
     const next = ACTIVITY.USER_UDP_TO_TUN;
     const { RECEIVES } = LIMIT;
     const receives = native.receiveUdp(handle, family, arena.receives, RECEIVES, arena.udpIn, arena.udpInLength, next);
+    this.#lastKeypair = null;
     for (let receive = 0; receive < receives; receive += 1)
       this.#parse((arena.receives >> 2) + receive * UDP_RECEIVE.WORDS);
     this.#process();
     return receives;
   }
 
-  /** Forgets a keypair that was retired. */
-  forget(keypair: LaneKeypair): void {
-    if (this.#lastKeypair === keypair) this.#lastKeypair = null;
-  }
-
   /** Walks the datagrams of one receive, whose descriptor starts at a word. */
   #parse(receive: number): void {
-    const words = this.#lane.arena.words;
-    const { counts } = this.#lane.ledger;
+    const { arena, ledger } = this.#lane;
+    const { words, view } = arena;
+    const { counts, drops } = ledger;
     const start = words[receive + UDP_RECEIVE.OFFSET];
     const length = words[receive + UDP_RECEIVE.LENGTH];
-    const stride =
-      words[receive + UDP_RECEIVE.SEGMENT_LENGTH] > 0 ? words[receive + UDP_RECEIVE.SEGMENT_LENGTH] : length;
+    const segment = words[receive + UDP_RECEIVE.SEGMENT_LENGTH];
+    const stride = segment > 0 ? segment : length;
     const source = (receive + UDP_RECEIVE.ENDPOINT) << 2;
     const end = start + length;
     counts[UDP_RX_BYTES] += length;
     let offset = start;
     do {
+      const datagramLength = Math.min(stride, end - offset);
+      // Type byte and the three reserved bytes, which must be zero, as one word.
+      const type = datagramLength < TRANSPORT_LENGTH_MIN ? 0 : view.getInt32(offset, true);
       counts[UDP_RX] += 1;
-      this.#parseDatagram(offset, Math.min(stride, end - offset), source);
+      if (type === MESSAGE_TRANSPORT) this.#addTransport(offset, datagramLength, source);
+      else if (datagramLength < TRANSPORT_LENGTH_MIN) drops[DROP.IN_TOO_SHORT] += 1;
+      else this.#parseOther(type, offset, datagramLength, source);
       offset += stride;
     } while (offset < end);
   }
 
-  #parseDatagram(offset: number, length: number, source: number): void {
-    const { view } = this.#lane.arena;
+  #parseOther(type: number, offset: number, length: number, source: number): void {
     const { drops } = this.#lane.ledger;
-    if (length < TRANSPORT_LENGTH_MIN) {
-      drops[DROP.IN_TOO_SHORT] += 1;
-      return;
-    }
-    // Type byte and the three reserved bytes, which must be zero, as one word.
-    const type = view.getInt32(offset, true);
-    if (type === MESSAGE_TRANSPORT) this.#addTransport(offset, length, source);
-    else if (type < MESSAGE_INITIATION || type > MESSAGE_TRANSPORT) drops[DROP.IN_BAD_TYPE] += 1;
+    if (type < MESSAGE_INITIATION || type > MESSAGE_TRANSPORT) drops[DROP.IN_BAD_TYPE] += 1;
     else if (length !== HANDSHAKE_LENGTH[type]) drops[DROP.IN_BAD_LENGTH] += 1;
     else this.#handOver(offset, length, source);
   }
 
   #addTransport(offset: number, length: number, source: number): void {
     const { words, view, unseals } = this.#lane.arena;
-    const keypair = this.#acceptable(offset);
-    if (keypair === null) return;
-    const batch = this.#batch;
-    if (batch.messages === LIMIT.UNSEALS) this.#process();
+    const index = view.getInt32(offset + TRANSPORT_RECEIVER_OFFSET, true);
     const low = view.getInt32(offset + TRANSPORT_COUNTER_OFFSET, true);
     const high = view.getInt32(offset + TRANSPORT_COUNTER_OFFSET + 4, true);
+    const keypair = index === this.#lastIndex && this.#lastKeypair !== null ? this.#lastKeypair : this.#find(index);
+    if (keypair === null) return;
+    // A negative high word is a huge one.
+    if (high >>> 0 >= COUNTER_HIGH_MAX) {
+      this.#lane.ledger.drops[DROP.IN_COUNTER_LIMIT] += 1;
+      return;
+    }
+    const batch = this.#batch;
+    if (batch.messages === LIMIT.UNSEALS) this.#process();
     const message = batch.messages;
     const unseal = (unseals >> 2) + message * UNSEAL.WORDS;
     words[unseal + UNSEAL.KEY_SLOT] = keypair.receiveKeySlot;
@@ -126,35 +126,28 @@ export class InboundPath {
     batch.messages = message + 1;
   }
 
-  /** The keypair of the transport message at `offset`, or null (a counted drop) where there is none that may open it. */
-  #acceptable(offset: number): LaneKeypair | null {
-    const { view } = this.#lane.arena;
-    const { drops } = this.#lane.ledger;
-    const index = view.getInt32(offset + TRANSPORT_RECEIVER_OFFSET, true);
-    const keypair = this.#find(index);
-    const high = view.getUint32(offset + TRANSPORT_COUNTER_OFFSET + 4, true);
-    if (keypair === null) drops[DROP.IN_UNKNOWN_INDEX] += 1;
-    else if (this.#lane.nowMs() - keypair.bornMs >= this.#lane.timing.REJECT_AFTER_TIME_MS)
-      drops[DROP.IN_KEYPAIR_EXPIRED] += 1;
-    else if (high >= COUNTER_HIGH_MAX) drops[DROP.IN_COUNTER_LIMIT] += 1;
-    else return keypair;
-    return null;
-  }
-
+  /** The keypair that may open messages with this receiver index, remembered until the turn ends; null (a counted drop) if there is none. */
   #find(index: number): LaneKeypair | null {
-    if (this.#lastKeypair !== null && index === this.#lastIndex) return this.#lastKeypair;
-    const keypair = this.#lane.receivers.get(index) ?? null;
-    if (keypair !== null) {
+    const { receivers, ledger, timing } = this.#lane;
+    const keypair = receivers.get(index);
+    this.#lastKeypair = null;
+    if (keypair === undefined) ledger.drops[DROP.IN_UNKNOWN_INDEX] += 1;
+    else if (this.#lane.nowMs() - keypair.bornMs >= timing.REJECT_AFTER_TIME_MS)
+      ledger.drops[DROP.IN_KEYPAIR_EXPIRED] += 1;
+    else {
       this.#lastIndex = index;
       this.#lastKeypair = keypair;
     }
-    return keypair;
+    return this.#lastKeypair;
   }
 
   #handOver(offset: number, length: number, source: number): void {
     const { arena, ledger, notify } = this.#lane;
     const endpoint = readEndpoint(arena.bytes, source);
-    if (endpoint === null) return;
+    if (endpoint === null) {
+      ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
+      return;
+    }
     if (!this.#admitHandshake()) {
       ledger.drops[DROP.IN_HANDSHAKE_QUEUE] += 1;
       return;

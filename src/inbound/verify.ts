@@ -21,6 +21,9 @@ export class Verifier {
   readonly #lane: LaneContext;
   readonly #coalescer: Coalescer;
   readonly #rekeyAgeMs: number;
+  #knownSource = 0;
+  #knownPeer: LanePeer | null = null;
+  #knownRoutes: Int32Array | null = null;
 
   constructor(lane: LaneContext) {
     this.#lane = lane;
@@ -69,13 +72,26 @@ export class Verifier {
     const { drops } = this.#lane.ledger;
     const length = ipPacketLength(view, offset, plaintextLength);
     if (length < 0) drops[DROP.IN_NOT_IP] += 1;
-    else if (this.#sourcePeer(offset) !== peer.id) drops[DROP.IN_BAD_SOURCE] += 1;
+    else if (!this.#mayComeFrom(peer, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
     else this.#coalescer.add(offset, length, sum);
   }
 
-  #sourcePeer(ip: number): number {
+  /** Whether the packet's source is among the peer's allowed IPs. The last IPv4 source that was is remembered. */
+  #mayComeFrom(peer: LanePeer, ip: number): boolean {
     const { view } = this.#lane.arena;
-    if (view.getUint8(ip) >>> 4 === 4) return lookupIpv4(this.#lane.ipv4Routes, view.getInt32(ip + IPV4.SOURCE));
+    if (view.getUint8(ip) >>> 4 !== 4) return this.#ipv6Peer(ip) === peer.id;
+    const routes = this.#lane.ipv4Routes;
+    const source = view.getInt32(ip + IPV4.SOURCE);
+    if (source === this.#knownSource && peer === this.#knownPeer && routes === this.#knownRoutes) return true;
+    if (lookupIpv4(routes, source) !== peer.id) return false;
+    this.#knownSource = source;
+    this.#knownPeer = peer;
+    this.#knownRoutes = routes;
+    return true;
+  }
+
+  #ipv6Peer(ip: number): number {
+    const { view } = this.#lane.arena;
     return lookupIpv6(
       this.#lane.ipv6Routes,
       view.getInt32(ip + IPV6.SOURCE),
@@ -98,7 +114,8 @@ export class Verifier {
     }
     if (keypair.unconfirmed) this.#confirm(keypair);
     this.#roam(peer, source);
-    if (keypair.initiator && nowMs - keypair.bornMs >= this.#rekeyAgeMs) this.#lane.wantHandshake(peer);
+    const isOld = keypair.initiator && nowMs - keypair.bornMs >= this.#rekeyAgeMs;
+    if (isOld && keypair === peer.current) this.#lane.wantHandshake(peer);
     this.#lane.watch(peer);
   }
 

@@ -14,7 +14,7 @@ import { DROP } from '../packet/drop-reason.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { routePacket } from './route.ts';
-import { sealKeepalive, sealRun } from './seal.ts';
+import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
 import { closeGroup, sendGroups } from './send.ts';
 import { INSPECT, inspect, SuperPacket, splitSegments } from './split.ts';
 import { StagedPackets } from './stage.ts';
@@ -57,13 +57,10 @@ export class OutboundPath {
   /** Sends what waited for this peer's keypair; says whether anything did. */
   release(peer: LanePeer): boolean {
     let released = false;
-    while (peer.stagedFirst !== -1) {
+    while (peer.stagedFirst !== -1 && usableKeypair(this.#lane, peer) !== null) {
       this.#staged.take(peer, this.#batch);
-      const left = peer.stagedCount;
       sealRun(this.#lane, this.#batch, this.#staged, peer, 0);
       this.#flush();
-      // No keypair after all: what was taken is staged again.
-      if (peer.stagedCount > left) break;
       released = true;
     }
     return released;

@@ -52,13 +52,14 @@ export function sealKeepalive(lane: LaneContext, batch: OutboundBatch, peer: Lan
   words[seal + SEAL.PAYLOAD_OFFSET] = segmentHeaders;
   words[seal + SEAL.CHECKSUM_START] = -1;
   batch.segments += 1;
-  sealWith(lane, batch, keypair, first);
+  if (!sealWith(lane, batch, keypair, first)) return false;
   batch.runData[batch.runs - 1] = 0;
   lane.ledger.counts[COUNTER.KEEPALIVE_TX] += 1;
   return true;
 }
 
-function usableKeypair(lane: LaneContext, peer: LanePeer): LaneKeypair | null {
+/** The keypair to send to a peer with, or null; asks for its renewal when that is due. */
+export function usableKeypair(lane: LaneContext, peer: LanePeer): LaneKeypair | null {
   const keypair = peer.current;
   if (keypair === null) return null;
   const ageMs = lane.nowMs() - keypair.bornMs;
@@ -72,13 +73,14 @@ function dropRun(lane: LaneContext, batch: OutboundBatch, first: number, reason:
   batch.segments = first;
 }
 
-function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair, first: number): void {
+/** False when the keypair has no counters left: the run is dropped. */
+function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair, first: number): boolean {
   const count = batch.segments - first;
   const counter = keypair.memory.reserve(count);
   if (counter + count > REKEY_AFTER_MESSAGES) lane.wantHandshake(keypair.peer);
   if (counter + count > REJECT_AFTER_MESSAGES) {
     dropRun(lane, batch, first, DROP.OUT_COUNTER_LIMIT);
-    return;
+    return false;
   }
   const bytes = placeDatagrams(lane, batch, keypair, first, counter);
   batch.runPeers[batch.runs] = keypair.peer;
@@ -86,6 +88,7 @@ function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair,
   batch.runBytes[batch.runs] = bytes;
   batch.runData[batch.runs] = 1;
   batch.runs += 1;
+  return true;
 }
 
 /** Writes transport headers and the rest of the SEAL descriptors; returns the bytes of all datagrams. */

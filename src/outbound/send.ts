@@ -94,15 +94,24 @@ function countSent(lane: LaneContext, send: number): void {
 /** A group that the kernel refused: mends what can be mended and tries again, else counts the drop. */
 function recover(lane: LaneContext, send: number): void {
   const words = lane.arena.words;
-  const errno = -words[send + UDP_SEND.RESULT];
+  if (forgetSource(lane, send, errnoOf(lane, send)) && resend(lane, send)) {
+    countSent(lane, send);
+    return;
+  }
+  const errno = errnoOf(lane, send);
   const cannotSegment = errno === ERRNO.EIO || errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE;
-  if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) countDrop(lane, send, DROP.OUT_SEND_FULL);
-  else if (forgetSource(lane, send, errno) && resend(lane, send)) countSent(lane, send);
-  else if (words[send + UDP_SEND.SEGMENT_LENGTH] > 0 && cannotSegment) sendSingly(lane, send, errno);
-  else countDrop(lane, send, DROP.OUT_SEND_FAILED);
+  if (words[send + UDP_SEND.SEGMENT_LENGTH] > 0 && cannotSegment) sendSingly(lane, send, errno);
+  else countDrop(lane, send);
 }
 
-function countDrop(lane: LaneContext, send: number, reason: number): void {
+function errnoOf(lane: LaneContext, send: number): number {
+  return -lane.arena.words[send + UDP_SEND.RESULT];
+}
+
+function countDrop(lane: LaneContext, send: number): void {
+  const errno = errnoOf(lane, send);
+  const isFull = errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS;
+  const reason = isFull ? DROP.OUT_SEND_FULL : DROP.OUT_SEND_FAILED;
   lane.ledger.drops[reason] += lane.arena.words[send + UDP_SEND.DATAGRAMS];
 }
 
@@ -125,7 +134,7 @@ function resend(lane: LaneContext, send: number): boolean {
 /** Repeats a group datagram by datagram. If that works where GSO did not (EIO, EINVAL), the lane stops using GSO. */
 function sendSingly(lane: LaneContext, send: number, errno: number): void {
   const words = lane.arena.words;
-  const { counts, drops } = lane.ledger;
+  const { counts } = lane.ledger;
   const segmentLength = words[send + UDP_SEND.SEGMENT_LENGTH];
   const end = words[send + UDP_SEND.OFFSET] + words[send + UDP_SEND.LENGTH];
   let sent = 0;
@@ -138,7 +147,7 @@ function sendSingly(lane: LaneContext, send: number, errno: number): void {
       sent += 1;
       counts[UDP_TX] += 1;
       counts[UDP_TX_BYTES] += words[send + UDP_SEND.LENGTH];
-    } else drops[DROP.OUT_SEND_FAILED] += 1;
+    } else countDrop(lane, send);
   }
   if (sent > 0 && errno !== ERRNO.EMSGSIZE && lane.limits.gsoDatagramsMax > 1) {
     lane.limits.gsoDatagramsMax = 1;

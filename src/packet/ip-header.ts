@@ -44,7 +44,7 @@ export const FLAG = { FIN: 0x01, SYN: 0x02, RST: 0x04, PSH: 0x08, ACK: 0x10, URG
 
 export const UDP = { HEADER_LENGTH: 8, LENGTH: 4, CHECKSUM: 6 } as const;
 
-export const PROTOCOL = { TCP: 6, UDP: 17 } as const;
+export const PROTOCOL = { TCP: 6, UDP: 17, ICMP6: 58 } as const;
 
 /** Sum of `length` (even) bytes at `offset`. */
 export function sumWords(view: DataView, offset: number, length: number): number {

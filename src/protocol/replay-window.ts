@@ -8,6 +8,7 @@
  */
 
 const BLOCK_BITS_LOG = 6;
+const BLOCK_MASK = 63;
 const WORDS_PER_BLOCK = 2;
 const BLOCKS = 128;
 /** Block numbers are compared within the low 32 bits of a counter. */
@@ -39,13 +40,14 @@ export function acceptCounter(
   counter: number,
 ): 0 | 1 | 2 {
   const expected = newest[newestIndex];
+  const low = counter | 0;
   if (counter >= expected) {
-    advance(window, expected, counter);
+    // The usual case is the very next counter, within the block of the one before.
+    if (counter !== expected || (low & BLOCK_MASK) === 0) advance(window, expected, counter);
     newest[newestIndex] = counter + 1;
   } else if (expected - 1 - counter > REPLAY_WINDOW_USABLE) {
     return REPLAY_TOO_OLD;
   }
-  const low = counter | 0;
   const word = (low >>> 5) & (REPLAY_WINDOW_WORDS - 1);
   const bit = 1 << (low & 31);
   const bits = window[word];

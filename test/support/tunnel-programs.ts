@@ -1,0 +1,40 @@
+/**
+ * Programs of the tests that run as processes of their own, inside a namespace: TypeScript like the rest, beside this
+ * file. Node.js does not run TypeScript, so each is translated once, into a cache, where `src/` means the built `dist/`.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CACHE = `${ROOT}node_modules/.cache/gigatun-test`;
+
+/** Path of the translated program `test/support/NAME.ts`, ready for `node`. */
+export function programPath(name: string): string {
+  prepareCache();
+  const source = `${ROOT}test/support/${name}.ts`;
+  const target = `${CACHE}/test/support/${name}.js`;
+  if (!existsSync(target) || statSync(target).mtimeMs < statSync(source).mtimeMs) translate(source, target);
+  return target;
+}
+
+function prepareCache(): void {
+  mkdirSync(`${CACHE}/test/support`, { recursive: true });
+  if (!existsSync(`${CACHE}/package.json`)) writeFileSync(`${CACHE}/package.json`, '{ "type": "module" }\n');
+  if (!existsSync(`${CACHE}/src`)) symlinkSync(`${ROOT}dist`, `${CACHE}/src`);
+}
+
+/** Appears whole or not at all: test files may want the same program at the same time. */
+function translate(source: string, target: string): void {
+  const { outputText } = ts.transpileModule(readFileSync(source, 'utf8'), {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
+    },
+  });
+  const partial = `${target}.${process.pid}`;
+  writeFileSync(partial, outputText);
+  renameSync(partial, target);
+}
