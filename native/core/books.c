@@ -54,7 +54,7 @@ void books_switch(struct books *books, uint32_t activity) {
   uint64_t now = books_clock_ns();
   uint64_t elapsed = now - books->last_ns;
   books->cells[BOOKS_ACTIVITY_NS + books->activity] += (double)elapsed;
-  if (elapsed > LONG_STRETCH_NS && books->activity != ACTIVITY_KERN_WAIT) {
+  if (elapsed > LONG_STRETCH_NS) {
     books->cells[BOOKS_CORE_WAIT_NS + books->activity] += books_take_core_wait(books);
   }
   books->cells[BOOKS_NOW_NS] = (double)now;

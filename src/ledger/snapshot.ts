@@ -39,7 +39,7 @@ export interface LaneSnapshot {
   readonly sleepNs: number;
   readonly activitiesNs: Readonly<Record<ActivityName, number>>;
   /**
-   * Part of each activity in which the thread was runnable but had no core, noted after each sleep and each other stretch
+   * Part of each activity in which the thread was runnable but had no core, noted after each sleep and each stretch
    * longer than 0.2 ms. What shorter stretches waited is noted with the next long one, or not at all if a sleep comes first.
    */
   readonly coreWaitNs: Readonly<Record<ActivityName, number>>;

@@ -71,7 +71,7 @@ describe('reading a page', () => {
     await ready;
     const seen: number[] = [];
     // As many reads as it takes to have met a hundred commits, however the two threads get their cores.
-    for (let commits = 0; seen.length < 20_000 || commits < 100; ) {
+    for (let commits = 0; seen.length < 10_000 || commits < 100; ) {
       const [number = Number.NaN, ...others] = new Set(figures(readPage(page, 'lane 0')));
       if (others.length > 0) expect.fail(`a torn commit: ${[number, ...others].join(', ')}`);
       if (number !== seen.at(-1)) commits++;

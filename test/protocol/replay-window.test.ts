@@ -119,9 +119,20 @@ describe('The replay window', () => {
       const window = new Window();
       window.words.fill(-1);
       expect(window.accept(first)).toBe(NEW);
-      for (let counter = Math.max(0, first - USABLE); counter < first; counter++) {
-        expect(window.accept(counter)).toBe(NEW);
-      }
+      const oldest = Math.max(0, first - USABLE);
+      const behind = Array.from({ length: first - oldest }, (_, place) => window.accept(oldest + place));
+      expect(behind.every((answer) => answer === NEW)).toBe(true);
+    }
+  });
+
+  it('takes a long run of counters in order, each once', () => {
+    for (const first of [0, 2 ** 32 - 10_000]) {
+      const window = new Window();
+      const answers = Array.from({ length: 30_000 }, (_, place) => [
+        window.accept(first + place),
+        window.accept(first + place),
+      ]);
+      expect(answers.every(([once, again]) => once === NEW && again === DUPLICATE)).toBe(true);
     }
   });
 
