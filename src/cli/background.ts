@@ -46,6 +46,7 @@ export async function startInBackground(loaded: LoadedConfig, options: UpOptions
 function spawnDetached(path: string, options: UpOptions, directory: string, log: string): ChildProcess {
   const flags = [
     ...(options.lanes === undefined ? [] : ['--lanes', `${options.lanes}`]),
+    ...(options.books === false ? ['--no-books'] : []),
     ...(options.mtu === undefined ? [] : ['--mtu', `${options.mtu}`]),
   ];
   const script = process.argv[1] ?? '';

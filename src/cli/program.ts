@@ -2,7 +2,7 @@
  * The command line: names, options, help and examples of all commands. What a command does is loaded only when it is
  * called, so that `gigatun genkey` starts as fast as it should and only `up` and `demo` ever load native code.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { readLanes, readMtu, type ValueReader } from '../control/config-values.ts';
 import { EXIT_MEANINGS, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-code.ts';
 import { endWithReader, sayError } from './print.ts';
@@ -23,6 +23,7 @@ const ENVIRONMENT = `
 Environment:
   LOG_LEVEL                        verbose, debug, info, warn, error or silent
   GIGATUN_RUN_DIR                  control sockets and logs (default /run/gigatun)
+  GIGATUN_AEAD                     auto, openssl or ipsec-mb (default auto: the fastest that is there)
   WG_ENDPOINT_RESOLUTION_RETRIES   tries to look an endpoint's name up (default 15, or infinity)
 `;
 
@@ -84,6 +85,7 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
       readerOption(readLanes),
     )
     .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))
+    .addOption(new Option('--no-books', 'book no time, to measure what the books cost').hideHelp())
     .addHelpText('after', '\nExamples:\n  gigatun up ./wg0.conf\n  LOG_LEVEL=debug gigatun up -f --lanes 2 wg0\n')
     .action(async (config: string, options: UpOptions) => finish(await (await import('./up.ts')).up(config, options)));
   program

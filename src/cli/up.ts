@@ -21,6 +21,8 @@ export interface UpOptions {
   readonly lanes?: number;
   /** Bytes. */
   readonly mtu?: number;
+  /** false: book no time, to measure what the books cost. */
+  readonly books?: boolean;
 }
 
 /** How long a broken program may take to clean up. */
@@ -53,7 +55,7 @@ async function stayUp(
   for (const warning of loaded.warnings) channel.report(warning);
   const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info'));
   stopWhenBroken(stop, log);
-  const tunnel = await bringUp(requestOf(loaded, options, channel, log, stop.signal), await loadTools());
+  const tunnel = await bringUp(requestOf(loaded, options, channel, log, stop.signal), await loadTools(options));
   closeWhenStopped(tunnel, stop.signal);
   log.info('up', { name: loaded.name });
   channel.ready();
@@ -86,9 +88,21 @@ function requestOf(
 }
 
 /** Native code is loaded here and nowhere before. */
-async function loadTools(): Promise<TunnelTools> {
+async function loadTools(options: UpOptions): Promise<TunnelTools> {
+  const aead = aeadFromEnvironment(process.env.GIGATUN_AEAD);
   const { openDevice } = await import('../device.ts');
-  return { openDevice, run: runCommand };
+  return {
+    openDevice: (request) => openDevice({ ...request, aead, bookTime: options.books !== false }),
+    run: runCommand,
+  };
+}
+
+/** Reads GIGATUN_AEAD: the AEAD back end to use, or nothing for the fastest that is there. */
+export function aeadFromEnvironment(text: string | undefined): 'auto' | 'openssl' | 'ipsec-mb' {
+  const wanted = text ?? 'auto';
+  if (wanted === 'auto' || wanted === '' || wanted === 'openssl' || wanted === 'ipsec-mb')
+    return wanted === '' ? 'auto' : wanted;
+  throw new GigatunError('CONFIG', `expected GIGATUN_AEAD to be auto, openssl or ipsec-mb, got '${wanted}'`);
 }
 
 /** SIGTERM, SIGINT and SIGHUP ask for an end; asking twice is asking once. */

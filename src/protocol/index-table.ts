@@ -30,10 +30,6 @@ export class IndexTable<Owner> {
   release(index: number): void {
     this.#owners.delete(index);
   }
-
-  get size(): number {
-    return this.#owners.size;
-  }
 }
 
 /** Whole numbers from 0, the smallest free one first. */

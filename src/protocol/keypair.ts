@@ -5,7 +5,9 @@
  *     previous   received on: what was still on its way when current changed
  *     next       received on: the responder's, until the first message proves that the initiator has it too
  *
- * Keys themselves are the driver's; here a keypair is its numbers.
+ * Previous and next are never there at once. When initiations of both ends cross, a next keypair that nobody will
+ * confirm may be left over, for which current is given up at the next rekey: then, and only then, messages on their way
+ * are lost to a change of keys. Keys themselves are the driver's; here a keypair is its numbers.
  */
 
 export interface Keypair {

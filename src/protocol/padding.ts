@@ -12,7 +12,6 @@ import { PADDING_MULTIPLE } from './constants.ts';
 export function paddedLength(length: number, mtu: number): number {
   const roundedUp = (length + PADDING_MULTIPLE - 1) & -PADDING_MULTIPLE;
   if (roundedUp <= mtu || mtu === 0) return roundedUp;
-  if (length <= mtu) return mtu;
   const lastUnit = length % mtu;
   const padded = Math.min((lastUnit + PADDING_MULTIPLE - 1) & -PADDING_MULTIPLE, mtu);
   return length - lastUnit + padded;

@@ -4,7 +4,7 @@
  */
 import { TIMESTAMP_LENGTH } from './constants.ts';
 
-/** 2^62 + 10: TAI64's label of the epoch. The high word never changes before the year 2106. */
+/** TAI64's label of the epoch is 2^62 + 10, in two words: TAI was 10 s ahead of UTC then. */
 const EPOCH_HIGH = 0x4000_0000;
 const EPOCH_LOW = 10;
 const WHITENED_BITS = 0x00ff_ffff;
