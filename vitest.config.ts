@@ -1,5 +1,5 @@
 /** Two groups of tests: pure ones, side by side; then those that put load on the machine or use its network, one by one. */
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 const SYSTEM = [
   'test/interop/**/*.test.ts',
@@ -8,7 +8,7 @@ const SYSTEM = [
   'test/native/**/*.test.ts',
 ];
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
@@ -33,3 +33,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

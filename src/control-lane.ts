@@ -160,7 +160,9 @@ export class ControlLane {
     const waiting = Atomics.sub(this.#options.handshakesPending, 0, 1);
     if (waiting >= UNDER_LOAD_MESSAGES) this.#underLoadUntilMs = now + UNDER_LOAD_MS;
     const underLoad = now < this.#underLoadUntilMs;
-    this.#carryOut(this.machine.receiveHandshake(message, source, now, Date.now(), underLoad));
+    const actions = this.machine.receiveHandshake(message, source, now, Date.now(), underLoad);
+    this.#carryOut(actions);
+    for (const peer of new Set(actions.map((action) => action.peer))) if (peer !== null) this.#evaluateId(peer);
   }
 
   #roamed(id: number, endpoint: Endpoint, lane: number): void {

@@ -4,7 +4,7 @@ import type { NewKeypair } from '../../src/protocol/action.ts';
 import { seal, unseal } from '../../src/protocol/aead.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import { DeviceMachine } from '../../src/protocol/device-machine.ts';
-import { EPOCH_MS, failureIn, kinds, messageIn, only, type Side, seededBytes, twoSides } from './support.ts';
+import { EPOCH_MS, failureIn, kinds, messageIn, only, Side, seededBytes, twoSides } from './support.ts';
 
 const NOTHING = new Uint8Array(0);
 const KEY = seededBytes(99)(32);
@@ -82,6 +82,43 @@ describe('A handshake', () => {
     const ids: number[] = [];
     for (let round = 0; round < 10; round++) ids.push(shake(a, b, 1000 + round * 10_000).initiator.id);
     expect(ids).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 0]);
+  });
+
+  it('zeroes the ephemeral private keys, which come from the random source', () => {
+    const bytes = seededBytes(6);
+    const given: Uint8Array[] = [];
+    const watched = (length: number): Uint8Array => {
+      const random = bytes(length);
+      if (length === 32) given.push(random);
+      return random;
+    };
+    const { a } = twoSides();
+    const machine = new DeviceMachine({ privateKey: bytes(32), timing: WIREGUARD_TIMING, random: watched });
+    const b = Object.assign(new Side(3), { machine, peer: machine.addPeer(a.publicKey) });
+    a.peer = a.machine.addPeer(b.publicKey);
+    shake(a, b, 1000);
+    shake(b, a, 10_000);
+    expect(given).toEqual([new Uint8Array(32), new Uint8Array(32)]);
+  });
+
+  it('gives receiver indices back with the keypairs that they belong to', () => {
+    const bytes = seededBytes(6);
+    let calls = 0;
+    // Of indices there are only eight: four to be in use at once, and some to miss.
+    const fewIndices = (length: number): Uint8Array => {
+      if (calls++ > 10_000) throw new Error('no index is free');
+      const random = bytes(length);
+      return length === 4 ? Uint8Array.of(1 + (random[0] & 7), 0, 0, 0) : random;
+    };
+    const { a } = twoSides();
+    const machine = new DeviceMachine({ privateKey: bytes(32), timing: WIREGUARD_TIMING, random: fewIndices });
+    const b = Object.assign(new Side(3), { machine, peer: machine.addPeer(a.publicKey) });
+    a.peer = a.machine.addPeer(b.publicKey);
+    for (let round = 0; round < 20; round++) {
+      shake(a, b, 1000 + round * 20_000);
+      shake(b, a, 11_000 + round * 20_000);
+    }
+    expect(calls).toBeLessThan(1000);
   });
 
   it('works with a preshared key on both ends, and not with one on one end or two that differ', () => {
