@@ -215,13 +215,16 @@ class Lane {
     command.receiveKey.fill(0);
     this.#keypairs.set(id, keypair);
     receivers.set(localIndex, keypair);
+    if (unconfirmed) peer.next = keypair;
     this.#context.notify({ type: 'installed', token: command.token });
   }
 
   #promote(id: number, peer: LanePeer, confirm: boolean): void {
     const keypair = this.#keypairs.get(id);
     if (keypair === undefined) return;
-    keypair.unconfirmed = false;
+    // A next keypair that another overtook is the previous one now: its first message confirms nothing.
+    if (peer.next !== null) peer.next.unconfirmed = false;
+    peer.next = null;
     peer.current = keypair;
     const released = this.#outbound.release(peer);
     if (confirm && !released) this.#outbound.keepalive(peer);
@@ -234,6 +237,7 @@ class Lane {
     this.#keypairs.delete(id);
     receivers.delete(keypair.localIndex);
     if (peer.current === keypair) peer.current = null;
+    if (peer.next === keypair) peer.next = null;
     native.setKey(handle, keypair.sendKeySlot, null);
     native.setKey(handle, keypair.receiveKeySlot, null);
   }

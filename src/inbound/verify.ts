@@ -123,6 +123,7 @@ export class Verifier {
   #confirm(keypair: LaneKeypair): void {
     keypair.unconfirmed = false;
     keypair.peer.current = keypair;
+    keypair.peer.next = null;
     this.#lane.notify({ type: 'confirmed', peer: keypair.peer.id, keypair: keypair.id });
   }
 

@@ -63,6 +63,7 @@ export class OutboundPath {
       this.#flush();
       released = true;
     }
+    if (peer.stagedFirst !== -1) this.#lane.wantHandshake(peer);
     return released;
   }
 

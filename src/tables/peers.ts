@@ -69,6 +69,8 @@ export class LanePeer {
   readonly endpoint: Int32Array = new Int32Array(ENDPOINT.WORDS);
   /** The keypair to send with. */
   current: LaneKeypair | null = null;
+  /** The responder's newest keypair while no message came on it. */
+  next: LaneKeypair | null = null;
   /** When the control lane was last asked for a handshake, ms; 0 for never. */
   wantedAtMs = 0;
   /** Staged packets: first and last slot of the chain (-1 for none) and their count. */
