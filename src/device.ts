@@ -209,7 +209,11 @@ class TunnelDevice implements Device {
       page: openPage(),
       handshakesPending: this.#handshakesPending,
       timing: timing ?? WIREGUARD_TIMING,
-      limits: { gsoDatagramsMax: this.#gsoDatagramsMax(), mtu: mtu ?? DEFAULT_MTU },
+      limits: {
+        gsoDatagramsMax: this.#gsoDatagramsMax(),
+        udpSuperPackets: this.#takesUdpSuperPackets(),
+        mtu: mtu ?? DEFAULT_MTU,
+      },
       aead: aead ?? 'auto',
       bookTime: bookTime ?? true,
     };
@@ -222,6 +226,11 @@ class TunnelDevice implements Device {
   #gsoDatagramsMax(): number {
     const sockets = (this.#sockets?.lanes ?? []).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
     return Math.min(...sockets.map((socket) => socket?.gsoDatagramsMax ?? Number.POSITIVE_INFINITY));
+  }
+
+  #takesUdpSuperPackets(): boolean {
+    const both = TUN_OFFLOAD.USO4 | TUN_OFFLOAD.USO6;
+    return ((this.#queues[0]?.offloads ?? 0) & both) === both;
   }
 
   #laneEnded(index: number, error: GigatunError | null): void {

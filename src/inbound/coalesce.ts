@@ -1,16 +1,19 @@
 /**
- * Inbound, coalesce: consecutive TCP segments of one flow become a super-packet, as the kernel's GRO would build it, so
- * that the TUN takes dozens of them in one write. Nothing is copied: a run is a list of pieces in the arena.
+ * Inbound, coalesce: consecutive TCP segments or UDP datagrams of one flow become a super-packet, as the kernel's GRO
+ * would build it, so that the TUN takes dozens of them in one write. Nothing is copied: a run is a list of pieces in the
+ * arena.
  *
  * Merged is only what the kernel's tcp_gro_receive and inet/ipv6_gro_receive would merge: both checksums verified, equal
  * addresses, ports, TTL, traffic class, flow label, DF, acknowledgement, flags, window and options, consecutive sequence
  * numbers, consecutive (or with DF, constant) IPv4 ids, equal payloads but for a shorter last. PSH and FIN end a run;
- * SYN, RST, URG and CWR are never merged. The order within a flow is kept; different flows have runs of their own.
+ * SYN, RST, URG and CWR are never merged. UDP runs hold datagrams of equal length but for a shorter last, as a sender
+ * with UDP_SEGMENT makes them; they need a TUN that takes them (USO). The order within a flow is kept; different flows
+ * have runs of their own.
  */
 import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
 import { VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
-import { FLAG, foldSmallSum, IPV4, IPV6, PROTOCOL, sumWords, TCP } from '../packet/ip-header.ts';
+import { FLAG, foldSmallSum, IPV4, IPV6, PROTOCOL, sumWords, TCP, UDP } from '../packet/ip-header.ts';
 import { GSO, writePlainVirtioHeader, writeSuperVirtioHeader } from '../packet/virtio-header.ts';
 import { TunWriter } from './write.ts';
 
@@ -19,6 +22,8 @@ const RUNS = 16;
 /** Packets in one run. */
 const RUN_PACKETS_MAX = 128;
 const RUN_WORDS = RUN_PACKETS_MAX * 2;
+/** Datagrams in one UDP super-packet: UDP_MAX_SEGMENTS of kernels before 6.9. */
+const UDP_RUN_PACKETS_MAX = 64;
 /** Largest super-packet: the length field of IPv4. */
 const SUPER_BYTES_MAX = 65_535;
 const NEVER_MERGED = FLAG.SYN | FLAG.RST | FLAG.URG | FLAG.CWR;
@@ -34,6 +39,7 @@ export class Coalescer {
   readonly #packets: Int32Array = new Int32Array(RUNS);
   readonly #ip: Int32Array = new Int32Array(RUNS);
   readonly #ports: Int32Array = new Int32Array(RUNS);
+  readonly #protocol: Int32Array = new Int32Array(RUNS);
   readonly #transport: Int32Array = new Int32Array(RUNS);
   readonly #headerLength: Int32Array = new Int32Array(RUNS);
   readonly #segmentPayload: Int32Array = new Int32Array(RUNS);
@@ -56,9 +62,10 @@ export class Coalescer {
     const first = view.getUint8(ip);
     const isIpv4 = first >>> 4 === 4;
     const protocol = view.getUint8(ip + (isIpv4 ? IPV4.PROTOCOL : IPV6.NEXT_HEADER));
-    if (protocol !== PROTOCOL.TCP) {
+    const isUdp = protocol === PROTOCOL.UDP;
+    if (protocol !== PROTOCOL.TCP && !(isUdp && this.#lane.limits.udpSuperPackets)) {
       // An IPv6 extension header may hide TCP of any flow.
-      if (!isIpv4 && protocol !== PROTOCOL.UDP && protocol !== PROTOCOL.ICMP6) this.#closeAll();
+      if (!isIpv4 && !isUdp && protocol !== PROTOCOL.ICMP6) this.#closeAll();
       this.#writeSingle(ip, length);
       return;
     }
@@ -66,13 +73,15 @@ export class Coalescer {
     const plain = isIpv4
       ? first === IPV4_PLAIN && (view.getUint16(ip + IPV4.FRAGMENT) & IPV4.FRAGMENT_MASK) === 0
       : true;
-    if (!plain || length < transport + TCP.HEADER_LENGTH_MIN) {
+    if (!plain || length < transport + (isUdp ? UDP.HEADER_LENGTH : TCP.HEADER_LENGTH_MIN)) {
       // Its flow is not told from its ports, so nothing may overtake or be overtaken.
       this.#closeAll();
       this.#writeSingle(ip, length);
       return;
     }
-    this.#addTcp(ip, length, transport, checksumsAreGood(view, ip, length, isIpv4, sum));
+    const verified = checksumsAreGood(view, ip, length, isIpv4, protocol, sum);
+    if (isUdp) this.#addUdp(ip, length, transport, verified);
+    else this.#addTcp(ip, length, transport, verified);
   }
 
   /** Writes all that was taken. */
@@ -92,7 +101,7 @@ export class Coalescer {
       payload > 0 &&
       headerLength >= transport + TCP.HEADER_LENGTH_MIN &&
       (flags & (NEVER_MERGED | FLAG.ACK)) === FLAG.ACK;
-    const run = this.#find(ip, transport);
+    const run = this.#find(ip, transport, PROTOCOL.TCP);
     if (run !== NONE) {
       if (mergeable && this.#continues(run, ip, headerLength, payload)) {
         this.#merge(run, ip, headerLength, payload, flags);
@@ -101,20 +110,43 @@ export class Coalescer {
       this.#close(run);
     }
     if (!mergeable || (flags & ENDS_RUN) !== 0) this.#writeSingle(ip, length);
-    else this.#open(run, ip, length, transport, headerLength, flags);
+    else this.#open(run, PROTOCOL.TCP, ip, length, transport, headerLength, flags);
+  }
+
+  #addUdp(ip: number, length: number, transport: number, verified: boolean): void {
+    const { view } = this.#lane.arena;
+    const headerLength = transport + UDP.HEADER_LENGTH;
+    const payload = length - headerLength;
+    // Without a checksum (0) there is nothing that a merged one could stand for.
+    const mergeable =
+      verified &&
+      payload > 0 &&
+      view.getUint16(ip + transport + UDP.LENGTH) === length - transport &&
+      view.getUint16(ip + transport + UDP.CHECKSUM) !== 0;
+    const run = this.#find(ip, transport, PROTOCOL.UDP);
+    if (run !== NONE) {
+      if (mergeable && this.#continuesUdp(run, ip, payload)) {
+        this.#merge(run, ip, headerLength, payload, 0);
+        return;
+      }
+      this.#close(run);
+    }
+    if (mergeable) this.#open(run, PROTOCOL.UDP, ip, length, transport, headerLength, 0);
+    else this.#writeSingle(ip, length);
   }
 
   /** The open run of the packet's flow, or NONE. */
-  #find(ip: number, transport: number): number {
+  #find(ip: number, transport: number, protocol: number): number {
     const ports = this.#lane.arena.view.getInt32(ip + transport);
     const latest = this.#latest;
-    if (this.#isFlow(latest, ip, transport, ports)) return latest;
-    for (let run = 0; run < RUNS; run += 1) if (this.#isFlow(run, ip, transport, ports)) return run;
+    if (this.#isFlow(latest, ip, transport, protocol, ports)) return latest;
+    for (let run = 0; run < RUNS; run += 1) if (this.#isFlow(run, ip, transport, protocol, ports)) return run;
     return NONE;
   }
 
-  #isFlow(run: number, ip: number, transport: number, ports: number): boolean {
+  #isFlow(run: number, ip: number, transport: number, protocol: number, ports: number): boolean {
     if (this.#packets[run] === 0 || this.#ports[run] !== ports || this.#transport[run] !== transport) return false;
+    if (this.#protocol[run] !== protocol) return false;
     const { view } = this.#lane.arena;
     const addresses = transport === IPV6.HEADER_LENGTH ? IPV6.SOURCE : IPV4.SOURCE;
     return equalWords(view, ip + addresses, this.#ip[run] + addresses, transport - addresses);
@@ -136,9 +168,20 @@ export class Coalescer {
     if (view.getInt32(tcp + TCP.ACKNOWLEDGEMENT) !== view.getInt32(firstTcp + TCP.ACKNOWLEDGEMENT)) return false;
     const options = headerLength - transport - TCP.OPTIONS;
     if (!equalWords(view, tcp + TCP.OPTIONS, firstTcp + TCP.OPTIONS, options)) return false;
-    return transport === IPV6.HEADER_LENGTH
-      ? sameIpv6(view, ip, firstIp)
-      : sameIpv4(view, ip, firstIp, this.#packets[run]);
+    return this.#sameIp(run, ip);
+  }
+
+  #continuesUdp(run: number, ip: number, payload: number): boolean {
+    if (payload > this.#segmentPayload[run] || this.#packets[run] >= UDP_RUN_PACKETS_MAX) return false;
+    return this.#length[run] + payload <= SUPER_BYTES_MAX && this.#sameIp(run, ip);
+  }
+
+  #sameIp(run: number, ip: number): boolean {
+    const { view } = this.#lane.arena;
+    const first = this.#ip[run];
+    return this.#transport[run] === IPV6.HEADER_LENGTH
+      ? sameIpv6(view, ip, first)
+      : sameIpv4(view, ip, first, this.#packets[run]);
   }
 
   #merge(run: number, ip: number, headerLength: number, payload: number, flags: number): void {
@@ -152,12 +195,21 @@ export class Coalescer {
     if (payload < this.#segmentPayload[run] || (flags & ENDS_RUN) !== 0) this.#close(run);
   }
 
-  #open(free: number, ip: number, length: number, transport: number, headerLength: number, flags: number): void {
+  #open(
+    free: number,
+    protocol: number,
+    ip: number,
+    length: number,
+    transport: number,
+    headerLength: number,
+    flags: number,
+  ): void {
     const run = free === NONE ? this.#takeRun() : free;
     const { view } = this.#lane.arena;
     const payload = length - headerLength;
     this.#latest = run;
     this.#packets[run] = 1;
+    this.#protocol[run] = protocol;
     this.#ip[run] = ip;
     this.#ports[run] = view.getInt32(ip + transport);
     this.#transport[run] = transport;
@@ -196,30 +248,33 @@ export class Coalescer {
     this.#writer.append(this.#pieces, run * RUN_WORDS, packets, packets, innerBytes);
   }
 
-  /** Makes the first packet's headers those of the super-packet; its TCP checksum becomes the pseudo header's sum. */
+  /** Makes the first packet's headers those of the super-packet; its checksum becomes the pseudo header's sum. */
   #finishHeaders(run: number): void {
     const { view } = this.#lane.arena;
     const ip = this.#ip[run];
     const transport = this.#transport[run];
     const length = this.#length[run];
-    const tcp = ip + transport;
+    const protocol = this.#protocol[run];
+    const isUdp = protocol === PROTOCOL.UDP;
     const isIpv4 = transport === IPV4.HEADER_LENGTH_MIN;
+    const checksum = isUdp ? UDP.CHECKSUM : TCP.CHECKSUM;
     if (isIpv4) {
       view.setUint16(ip + IPV4.TOTAL_LENGTH, length);
       view.setUint16(ip + IPV4.CHECKSUM, 0);
       view.setUint16(ip + IPV4.CHECKSUM, ~foldSmallSum(sumWords(view, ip, IPV4.HEADER_LENGTH_MIN)) & 0xffff);
     } else view.setUint16(ip + IPV6.PAYLOAD_LENGTH, length - IPV6.HEADER_LENGTH);
     const addresses = isIpv4 ? sumWords(view, ip + IPV4.SOURCE, 8) : sumWords(view, ip + IPV6.SOURCE, 32);
-    view.setUint16(tcp + TCP.CHECKSUM, foldSmallSum(addresses + PROTOCOL.TCP + length - transport));
-    view.setUint8(tcp + TCP.FLAGS, this.#flags[run]);
+    view.setUint16(ip + transport + checksum, foldSmallSum(addresses + protocol + length - transport));
+    if (isUdp) view.setUint16(ip + transport + UDP.LENGTH, length - transport);
+    else view.setUint8(ip + transport + TCP.FLAGS, this.#flags[run]);
     writeSuperVirtioHeader(
       view,
       ip - VIRTIO_HEADER_LENGTH,
-      isIpv4 ? GSO.TCP4 : GSO.TCP6,
+      isUdp ? GSO.UDP : isIpv4 ? GSO.TCP4 : GSO.TCP6,
       this.#headerLength[run],
       this.#segmentPayload[run],
       transport,
-      TCP.CHECKSUM,
+      checksum,
     );
   }
 
@@ -232,20 +287,27 @@ export class Coalescer {
 }
 
 /**
- * Whether the IPv4 header's and the TCP checksum are good, told from the sum of the whole plaintext. A good IPv4 header
+ * Whether the IPv4 header's and the TCP or UDP checksum are good, told from the sum of the whole plaintext. A good IPv4 header
  * adds nothing to it (its sum is 0xffff, a zero of ones' complement). In IPv6 the addresses and the length stand in
  * both the header and the pseudo header and cancel out; what is left of the header is taken off.
  */
-function checksumsAreGood(view: DataView, ip: number, length: number, isIpv4: boolean, sum: number): boolean {
+function checksumsAreGood(
+  view: DataView,
+  ip: number,
+  length: number,
+  isIpv4: boolean,
+  protocol: number,
+  sum: number,
+): boolean {
   if (isIpv4) {
     const source = halves(view.getInt32(ip + IPV4.SOURCE));
     const destination = halves(view.getInt32(ip + IPV4.DESTINATION));
     const rest = halves(view.getInt32(ip)) + halves(view.getInt32(ip + IPV4.ID)) + halves(view.getInt32(ip + IPV4.TTL));
     if (foldSmallSum(source + destination + rest) !== 0xffff) return false;
-    return foldSmallSum(sum + source + destination + PROTOCOL.TCP + length - IPV4.HEADER_LENGTH_MIN) === 0xffff;
+    return foldSmallSum(sum + source + destination + protocol + length - IPV4.HEADER_LENGTH_MIN) === 0xffff;
   }
   const rest = halves(view.getInt32(ip)) + view.getUint16(ip + IPV6.NEXT_HEADER);
-  return foldSmallSum(sum + PROTOCOL.TCP + 3 * 0xffff - rest) === 0xffff;
+  return foldSmallSum(sum + protocol + 3 * 0xffff - rest) === 0xffff;
 }
 
 /** Sum of the two 16-bit halves of a word. */

@@ -82,6 +82,18 @@ describe('the source of an inner packet', () => {
     expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 2 });
   });
 
+  it('is looked at anew for each peer and each table, however often it was good', () => {
+    receive({ counter: 0 });
+    receive({ counter: 0 }, 1);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 1 });
+    lane.route([{ address: Uint8Array.of(10, 0, 0, 0), length: 24, peer: 1 }]);
+    receive({ counter: 1 });
+    receive({ counter: 1 }, 1);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 2 });
+    receive({ counter: 2, plaintext: innerFrom(6) }, 1);
+    expect(lane.count('TUN_TX')).toBe(3);
+  });
+
   it('that nobody may have is dropped', () => {
     receive({ plaintext: udp({ ...ipv4Header(1, 2), source: Uint8Array.of(192, 0, 2, 1) }) });
     expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 1 });

@@ -132,6 +132,17 @@ describe('inspect', () => {
     expect(refused.filter(([, found]) => found !== INSPECT.BAD_OFFLOAD)).toEqual([]);
   });
 
+  it('takes headers of up to 256 bytes, for which there is room, and refuses longer ones', () => {
+    const tcp = { kind: 'tcp', tcp: tcpHeader(), payload: bytesFrom(2, 100) } as const;
+    const verdict = (extension: number, options: number): number => {
+      const ip = { ...ipv6Header(1, 2), extensionType: 60, options: new Uint8Array(extension) };
+      return verdictOf(superFromTun({ ...tcp, ip, tcp: tcpHeader({ options: new Uint8Array(options) }) }, 10));
+    };
+    expect(verdict(192, 4)).toBe(INSPECT.OK);
+    expect(verdict(192, 8)).toBe(INSPECT.BAD_OFFLOAD);
+    expect(verdict(400, 0)).toBe(INSPECT.BAD_OFFLOAD);
+  });
+
   it('refuses a checksum field outside of a single packet', () => {
     const packet = {
       kind: 'udp',

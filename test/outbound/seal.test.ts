@@ -12,7 +12,7 @@ import { type Datagram, groupDatagrams } from '../reference/datagram-groups.ts';
 import { concat, encodePacket, type Packet } from '../reference/ip.ts';
 import { referencePaddedLength } from '../reference/padding.ts';
 import { splitSuperPacket } from '../reference/split.ts';
-import { bytesFrom, ipv4Header, tcpHeader, udpPacketBytes } from '../support/arbitrary-packets.ts';
+import { bytesFrom, ipv4Header, ipv6Header, tcpHeader, udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { endpointOf, FakeLane, type OpenedMessage, openMessage } from '../support/fake-lane.ts';
 import { plainFromTun, superFromTun } from '../support/virtio.ts';
 
@@ -70,7 +70,10 @@ function sentMessages(lane: FakeLane): (OpenedMessage & { peer: number })[] {
 }
 
 function expectGroupsLegal(lane: FakeLane, datagramsMax: number): void {
-  for (const { datagrams, length, endpoint, peer, segmentLength, datagramsSaid } of lane.addon.udpSends) {
+  const { udpOut, udpOutLength } = lane.arena;
+  for (const { datagrams, offset, length, endpoint, peer, segmentLength, datagramsSaid } of lane.addon.udpSends) {
+    expect(offset).toBeGreaterThanOrEqual(udpOut);
+    expect(offset + length).toBeLessThanOrEqual(udpOut + udpOutLength);
     const lengths = datagrams.map((datagram) => datagram.length);
     expect(datagramsSaid).toBe(datagrams.length);
     expect(datagrams.length).toBeLessThanOrEqual(datagramsMax);
@@ -184,6 +187,24 @@ describe('sealing', () => {
       expect(lane.count('UDP_TX')).toBe(2 * Math.ceil(packet.payload.length / gsoSize));
       expectGroupsLegal(lane, 64);
     }
+  });
+
+  it('never runs out of room for headers or datagrams, however long the headers of many segments are', () => {
+    const { lane, path } = openLane();
+    lane.routeAllTo(0);
+    const ip = { ...ipv6Header(9, 0), extensionType: 60, options: bytesFrom(1, 192) };
+    const packets = [1, 2, 3, 4].map((seed) => {
+      return { kind: 'tcp', ip, tcp: tcpHeader(), payload: bytesFrom(seed, 65_280) } as const;
+    });
+    lane.addon.tunQueue.push(...packets.map((packet) => superFromTun(packet, 512)));
+    while (path.turn() > 0);
+    const expected = packets.flatMap((packet) => splitSuperPacket(packet, 512)).map(encodePacket);
+    const wrong = sentMessages(lane).filter(
+      ({ plaintext }, index) => Buffer.compare(plaintext.slice(0, expected[index].length), expected[index]) !== 0,
+    );
+    expect(wrong).toEqual([]);
+    expect(lane.count('UDP_TX')).toBe(expected.length);
+    expectGroupsLegal(lane, 64);
   });
 
   it('fills groups across several reads of the TUN', () => {

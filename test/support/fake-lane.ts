@@ -22,6 +22,7 @@ export interface FakeLaneOptions {
   readonly stagedBytes?: number;
   readonly mtu?: number;
   readonly gsoDatagramsMax?: number;
+  readonly udpSuperPackets?: boolean;
   readonly timing?: Timing;
 }
 
@@ -62,7 +63,11 @@ export class FakeLane {
   constructor(options: FakeLaneOptions = {}) {
     this.arena = new Arena(options.stagedBytes ?? 1 << 16);
     const handle = this.addon.attach(this.arena.bytes, this.ledger.books);
-    const limits = { gsoDatagramsMax: options.gsoDatagramsMax ?? 64, mtu: options.mtu ?? 1420 };
+    const limits = {
+      gsoDatagramsMax: options.gsoDatagramsMax ?? 64,
+      udpSuperPackets: options.udpSuperPackets ?? false,
+      mtu: options.mtu ?? 1420,
+    };
     const notify = (event: LaneEvent): void => {
       this.events.push(event);
     };

@@ -105,11 +105,11 @@ describe('allowed IPs', () => {
   });
 });
 
-/** First and last address of a prefix, and its own with the bits just before and behind its end changed. */
+/** The address of a prefix, and that with one bit changed: just before its end, just behind it, and in each word. */
 function neighbours({ address, length }: AllowedIp): Uint8Array[] {
   const flipped = (bit: number): Uint8Array =>
     address.map((byte, at) => (at === bit >> 3 ? byte ^ (0x80 >> (bit & 7)) : byte));
-  return [address, flipped(length), flipped(Math.max(0, length - 1))];
+  return [address, ...[length, Math.max(0, length - 1), 5, 40, 70, 100].map(flipped)];
 }
 
 function lookup({ ipv4, ipv6 }: { ipv4: Int32Array; ipv6: Int32Array }, address: Uint8Array): number {
