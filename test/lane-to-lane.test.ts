@@ -27,8 +27,8 @@ interface Receiver {
 }
 
 /** A sending and a receiving lane with one keypair between them. */
-function openPair(): { sender: Sender; receiver: Receiver } {
-  const [out, into] = [new FakeLane(), new FakeLane()];
+function openPair(udpSuperPackets = false): { sender: Sender; receiver: Receiver } {
+  const [out, into] = [new FakeLane(), new FakeLane({ udpSuperPackets })];
   const peer = out.addPeer(0);
   peer.current = out.addKeypair(peer, { id: 0, remoteIndex: 77 });
   into.addKeypair(into.addPeer(0), { id: 0, localIndex: 77, initiator: false });
@@ -106,8 +106,8 @@ function byFlow(packets: readonly Uint8Array[]): Map<string, string[]> {
 describe('two lanes back to back', () => {
   it('carry every packet, flow by flow in order, byte for byte', () => {
     fc.assert(
-      fc.property(fc.array(bulks, { maxLength: 12 }), (all) => {
-        const { sender, receiver } = openPair();
+      fc.property(fc.array(bulks, { maxLength: 12 }), fc.boolean(), (all, udpSuperPackets) => {
+        const { sender, receiver } = openPair(udpSuperPackets);
         readAll(sender, all.map(readOf));
         carry(sender, receiver, ['arrives']);
         const written = receiver.lane.addon.tunWrites.flatMap(packetsOf);

@@ -271,6 +271,20 @@ describe('a keypair that is next', () => {
   });
 });
 
+describe('a keypair that came as next while an older one was still to be promoted', () => {
+  it('is confirmed by its first message all the same', () => {
+    // The response to our initiation, then at once an initiation of the peer: keypair 0 is current, 1 is next.
+    const events = run([
+      [...peerCommands(), install(0, 'current'), install(1, 'next'), promote(0)],
+      fromTun(1),
+      fromSocket(message(1, 0)),
+      fromTun(2),
+    ]);
+    expect(sent().map(([receiver]) => receiver)).toEqual([2_000, 2_001]);
+    expect(events).toContainEqual({ type: 'confirmed', peer: 0, keypair: 1 });
+  });
+});
+
 describe('a keypair that is retired', () => {
   it('opens nothing any more, sends nothing any more, and its keys are gone', () => {
     let keys = -1;

@@ -34,7 +34,7 @@ const reasons = [
   [
     'IN_BAD_LENGTH',
     'inbound',
-    'A handshake message with a wrong length, or a transport message whose sealed part is no multiple of 16.',
+    'A handshake message with a wrong length.',
   ],
   ['IN_UNKNOWN_INDEX', 'inbound', 'No keypair has the receiver index.'],
   ['IN_KEYPAIR_EXPIRED', 'inbound', 'The keypair is older than REJECT_AFTER_TIME.'],

@@ -198,6 +198,33 @@ describe('a run', () => {
   });
 });
 
+describe('UDP datagrams in a row, where the TUN takes UDP super-packets,', () => {
+  const coalescingUdp = new Coalescing(true);
+  const datagram = encodePacket({
+    kind: 'udp',
+    ip: ipv4Header(1, 2),
+    sourcePort: 40_000,
+    destinationPort: 443,
+    payload: bytesFrom(1, LENGTH),
+  });
+
+  it('are not merged with TCP of the same addresses and ports', () => {
+    const packets = [segment(4, 0), datagram, segment(4, 1), datagram];
+    const writes = coalescingUdp.take(packets);
+    expect(writes.map(({ packets: count }) => count)).toEqual([2, 2]);
+    expect(writes.map(({ packet }) => packet[9])).toEqual([6, 17]);
+  });
+
+  it('are not merged when one is shorter by its length field than by IP', () => {
+    const view = new DataView(datagram.slice().buffer);
+    view.setUint16(24, view.getUint16(24) - 1);
+    view.setUint16(26, view.getUint16(26) + 1);
+    const odd = new Uint8Array(view.buffer);
+    expect(coalescingUdp.take([datagram, odd, datagram]).map(({ packets }) => packets)).toEqual([1, 1, 1]);
+    expect(coalescingUdp.take([datagram, datagram, datagram]).map(({ packets }) => packets)).toEqual([3]);
+  });
+});
+
 describe('what is not plain TCP', () => {
   it('passes as it came', () => {
     const others = [

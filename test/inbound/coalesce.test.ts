@@ -10,7 +10,7 @@ import { bytesFrom, ipv4Header, ipv6Header, tcpHeader, udpPacketBytes } from '..
 import { Coalescing } from '../support/coalescing.ts';
 import { packetsOf, withoutId } from '../support/tun-writes.ts';
 
-/** A packet on its way in: its bytes, its flow (packets without one share flow -1), and how it reads if it is good TCP. */
+/** A packet on its way in: its bytes, its flow (negative for UDP), and how it reads if it is good TCP. */
 interface Incoming {
   readonly flow: number;
   readonly bytes: Uint8Array;
@@ -125,13 +125,23 @@ function encodeChanged(packet: TcpPacket, change: Step['change']): Uint8Array {
   return bytes;
 }
 
-/** Packets of no flow: UDP, and TCP that nobody coalesces. */
-const others: fc.Arbitrary<Uint8Array[]> = fc.array(
-  fc
-    .record({ from: fc.nat(3), length: fc.integer({ min: 28, max: 200 }), seed: fc.nat(999) })
-    .map(({ from, length, seed }) => udpPacketBytes(from, 9, length, seed)),
-  { maxLength: 5 },
-);
+/** UDP datagrams of up to four senders; many have equal lengths. */
+const udpFlows: fc.Arbitrary<Incoming[][]> = fc
+  .array(
+    fc.record({
+      from: fc.nat(3),
+      length: fc.oneof(fc.constant(80), fc.integer({ min: 28, max: 200 })),
+      seed: fc.nat(9),
+    }),
+    { maxLength: 12 },
+  )
+  .map((datagrams) =>
+    [0, 1, 2, 3].map((from) =>
+      datagrams
+        .filter((datagram) => datagram.from === from)
+        .map(({ length, seed }) => ({ flow: -1 - from, bytes: udpPacketBytes(from, 9, length, seed), tcp: null })),
+    ),
+  );
 
 /** Deals the packets of all flows into one sequence; each flow keeps its order. */
 function interleave(flows: readonly (readonly Incoming[])[], order: readonly number[]): Incoming[] {
@@ -147,7 +157,7 @@ function interleave(flows: readonly (readonly Incoming[])[], order: readonly num
 
 function flowKey(packet: Uint8Array): number {
   const isIpv4 = packet[0] >> 4 === 4;
-  if (packet[isIpv4 ? 9 : 6] !== TCP_PROTOCOL) return -1;
+  if (packet[isIpv4 ? 9 : 6] !== TCP_PROTOCOL) return -1 - packet[15];
   const at = isIpv4 ? 20 : 40;
   return packet[at] * 256 + packet[at + 1] - 1_000;
 }
@@ -155,49 +165,42 @@ function flowKey(packet: Uint8Array): number {
 const interleavings = fc
   .record({
     plans: fc.array(flowPlans, { minLength: 1, maxLength: 5 }),
-    others,
+    udpFlows,
     order: fc.array(fc.nat(10), { minLength: 1, maxLength: 30 }),
   })
-  .map(({ plans, others: loose, order }) => {
-    const flows = plans.map((plan, flow) => flowOf(plan, flow));
-    flows.push(loose.map((bytes) => ({ flow: -1, bytes, tcp: null })));
-    return { incoming: interleave(flows, order), keys: [...plans.keys(), -1] };
+  .map(({ plans, udpFlows: udp, order }) => {
+    const flows = [...plans.map((plan, flow) => flowOf(plan, flow)), ...udp];
+    return { incoming: interleave(flows, order), tcpKeys: [...plans.keys()], udpKeys: [-1, -2, -3, -4] };
   });
 
 describe('coalescing', () => {
   const coalescing = new Coalescing();
+  const coalescingUdp = new Coalescing(true);
 
   it('writes what came in, flow by flow in order, byte for byte when the kernel cuts it again', () => {
     fc.assert(
-      fc.property(interleavings, ({ incoming, keys }) => {
-        const written = coalescing.take(incoming.map(({ bytes }) => bytes)).flatMap(packetsOf);
-        expect(written.length).toBe(incoming.length);
-        for (const key of keys) {
-          const came = incoming.filter(({ flow }) => flow === key);
-          const went = written.filter((packet) => flowKey(packet) === key);
-          expect(went.length).toBe(came.length);
-          for (const [index, { bytes, tcp }] of came.entries()) {
-            // With DF the id is never read (RFC 6864), and the kernel numbers the segments of a super-packet anew.
-            const form = tcp?.ip.dontFragment === true ? withoutId : (packet: Uint8Array): Uint8Array => packet;
-            expect(Buffer.compare(form(went[index]), form(bytes)), `packet ${index} of flow ${key}`).toBe(0);
-          }
+      fc.property(interleavings, ({ incoming, tcpKeys, udpKeys }) => {
+        for (const each of [coalescing, coalescingUdp]) {
+          const written = each.take(incoming.map(({ bytes }) => bytes)).flatMap(packetsOf);
+          expect(written.length).toBe(incoming.length);
+          for (const key of [...tcpKeys, ...udpKeys]) expectFlow(key, incoming, written);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
   it('merges what the rules allow and nothing else', () => {
     fc.assert(
-      fc.property(interleavings, ({ incoming, keys }) => {
+      fc.property(interleavings, ({ incoming, tcpKeys }) => {
         const writes = coalescing.take(incoming.map(({ bytes }) => bytes));
-        for (const key of keys) {
+        for (const key of tcpKeys) {
           const came = incoming.filter(({ flow }) => flow === key);
           const own = writes.filter((write) => flowKey(write.packet) === key);
           expectRuns(own.map(({ packets }) => came.splice(0, packets)));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -230,6 +233,12 @@ describe('coalescing', () => {
     }
   });
 
+  it('makes UDP datagrams of equal length one write per sender where the TUN takes that, 64 at most', () => {
+    const datagrams = Array.from({ length: 140 }, (_, index) => udpPacketBytes(index % 2, 9, 80, index));
+    expect(coalescingUdp.take(datagrams).map(({ packets }) => packets)).toEqual([64, 64, 6, 6]);
+    expect(coalescing.take(datagrams).map(({ packets }) => packets)).toEqual(datagrams.map(() => 1));
+  });
+
   it('makes bulk traffic of several flows one write per flow', () => {
     const flows = [0, 1, 2, 3].map((flow) =>
       flowOf({ isIpv4: flow < 2, idStep: 1, optionBytes: 12, sequence: 1, id: 65_530, steps: bulk(20) }, flow),
@@ -238,6 +247,19 @@ describe('coalescing', () => {
     expect(writes.map(({ packets }) => packets)).toEqual([20, 20, 20, 20]);
   });
 });
+
+/** The packets of a flow must have been written in their order, byte for byte. */
+function expectFlow(key: number, incoming: readonly Incoming[], written: readonly Uint8Array[]): void {
+  const came = incoming.filter(({ flow }) => flow === key);
+  const went = written.filter((packet) => flowKey(packet) === key);
+  expect(went.length).toBe(came.length);
+  for (const [index, { bytes, tcp }] of came.entries()) {
+    // With DF (as all UDP here) the id is never read (RFC 6864), and the kernel numbers the segments of a super-packet anew.
+    const isAtomic = key < 0 || tcp?.ip.dontFragment === true;
+    const form = isAtomic ? withoutId : (packet: Uint8Array): Uint8Array => packet;
+    expect(Buffer.compare(form(went[index]), form(bytes)), `packet ${index} of flow ${key}`).toBe(0);
+  }
+}
 
 /** Each run must be allowed by the rules, and must not have been allowed to take the packet that follows it. */
 function expectRuns(runs: readonly (readonly Incoming[])[]): void {

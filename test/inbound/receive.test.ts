@@ -71,7 +71,7 @@ describe('a receive', () => {
         turnAll();
         expectOutcomes(datagrams);
       }),
-      { numRuns: 250 },
+      { numRuns: 150 },
     );
   });
 

@@ -123,6 +123,20 @@ export function decodeTcpPacket(bytes: Uint8Array): TcpPacket {
   return { kind: 'tcp', ip, tcp, payload: bytes.slice(at + headerLength) };
 }
 
+/** Reads a UDP packet without extension headers; its checksums and its length field are not looked at. */
+export function decodeUdpPacket(bytes: Uint8Array): UdpPacket {
+  const ip = decodeIpHeader(bytes);
+  const at = ipHeaderLength(ip);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, bytes.length - at);
+  return {
+    kind: 'udp',
+    ip,
+    sourcePort: view.getUint16(0),
+    destinationPort: view.getUint16(2),
+    payload: bytes.slice(at + 8),
+  };
+}
+
 /** Reads an IPv4 header with its options, or an IPv6 header without extension headers. */
 export function decodeIpHeader(bytes: Uint8Array): IpHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

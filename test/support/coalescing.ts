@@ -8,8 +8,14 @@ const TRANSPORT_HEADER_LENGTH = 16;
 const TAG_LENGTH = 16;
 
 export class Coalescing {
-  readonly lane: FakeLane = new FakeLane();
-  readonly #coalescer: Coalescer = new Coalescer(this.lane.context);
+  readonly lane: FakeLane;
+  readonly #coalescer: Coalescer;
+
+  /** `udpSuperPackets`: whether the TUN takes them. */
+  constructor(udpSuperPackets = false) {
+    this.lane = new FakeLane({ udpSuperPackets });
+    this.#coalescer = new Coalescer(this.lane.context);
+  }
 
   /** Takes packets as one batch; returns what was written, in order. */
   take(packets: readonly Uint8Array[]): TunWrite[] {

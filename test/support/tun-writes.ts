@@ -5,15 +5,19 @@
 import { sumsToZero } from '../reference/internet-checksum.ts';
 import {
   decodeTcpPacket,
+  decodeUdpPacket,
   encodePacket,
   ipHeaderLength,
+  type Packet,
   pseudoHeaderSum,
   TCP_PROTOCOL,
-  type TcpPacket,
+  UDP_PROTOCOL,
 } from '../reference/ip.ts';
 import { splitSuperPacket } from '../reference/split.ts';
 import type { TunWrite } from './fake-addon.ts';
 import { decodeVirtio, NO_OFFLOAD, type VirtioFields } from './virtio.ts';
+
+const UDP_GSO = 5;
 
 /** The packets of a write. @throws Error where the kernel would refuse it or build something else */
 export function packetsOf({ virtio, packet }: TunWrite): Uint8Array[] {
@@ -22,9 +26,9 @@ export function packetsOf({ virtio, packet }: TunWrite): Uint8Array[] {
     expectEqual('virtio header', fields, NO_OFFLOAD);
     return [packet];
   }
-  const tcp = decodeTcpPacket(packet);
-  expectSuperPacket(packet, tcp, fields);
-  return splitSuperPacket(tcp, fields.gsoSize).map(encodePacket);
+  const whole = fields.gsoType === UDP_GSO ? decodeUdpPacket(packet) : decodeTcpPacket(packet);
+  expectSuperPacket(packet, whole, fields);
+  return splitSuperPacket(whole, fields.gsoSize).map(encodePacket);
 }
 
 /** IPv4 packets without the id and the header checksum that covers it. */
@@ -34,22 +38,26 @@ export function withoutId(packet: Uint8Array): Uint8Array {
   return copy;
 }
 
-function expectSuperPacket(packet: Uint8Array, { ip, tcp, payload }: TcpPacket, fields: VirtioFields): void {
+function expectSuperPacket(packet: Uint8Array, whole: Packet, fields: VirtioFields): void {
+  const { ip, payload } = whole;
+  const isTcp = whole.kind === 'tcp';
   const transport = ipHeaderLength(ip);
+  const checksumOffset = isTcp ? 16 : 6;
   const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
-  const headerLength = transport + 20 + tcp.options.length;
+  const headerLength = packet.length - payload.length;
   expectEqual('virtio header', fields, {
     flags: 1,
-    gsoType: ip.version === 4 ? 1 : 4,
+    gsoType: isTcp ? (ip.version === 4 ? 1 : 4) : UDP_GSO,
     headerLength,
     gsoSize: fields.gsoSize,
     checksumStart: transport,
-    checksumOffset: 16,
+    checksumOffset,
   });
   expectEqual('length field', ip.version === 4 ? view.getUint16(2) : 40 + view.getUint16(4), packet.length);
   if (ip.version === 4) expectEqual('IPv4 checksum', sumsToZero(packet.slice(0, transport)), true);
-  const sum = pseudoHeaderSum(ip, TCP_PROTOCOL, packet.length - transport);
-  expectEqual('TCP checksum field (the pseudo header)', view.getUint16(transport + 16), sum);
+  if (!isTcp) expectEqual('UDP length', view.getUint16(transport + 4), packet.length - transport);
+  const sum = pseudoHeaderSum(ip, isTcp ? TCP_PROTOCOL : UDP_PROTOCOL, packet.length - transport);
+  expectEqual('checksum field (the pseudo header)', view.getUint16(transport + checksumOffset), sum);
   expectEqual('more than one segment', fields.gsoSize > 0 && fields.gsoSize < payload.length, true);
 }
 
