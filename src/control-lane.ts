@@ -17,7 +17,7 @@ import { DeviceMachine } from './protocol/device-machine.ts';
 import type { PeerTimes } from './protocol/timers.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
-import { PEER_CELL, peerMemoryBytes } from './tables/peers.ts';
+import { PEER_CELL, peerMemoryBytes, watchedWord } from './tables/peers.ts';
 
 /** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
 const HANDSHAKE_TRAFFIC_CLASS = 0x88;
@@ -53,8 +53,12 @@ export interface ControlPeer {
   readonly id: number;
   readonly memory: SharedArrayBuffer;
   readonly cells: Float64Array;
+  readonly watched: Int32Array;
   endpoint: Endpoint | null;
   timer: NodeJS.Timeout | null;
+  /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
+  currentBornMs: number;
+  nextBornMs: number;
 }
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
@@ -96,7 +100,16 @@ export class ControlLane {
   ): ControlPeer {
     const id = this.machine.addPeer(publicKey, { presharedKey });
     const memory = new SharedArrayBuffer(peerMemoryBytes(this.#options.lanes + 1));
-    const peer: ControlPeer = { id, memory, cells: new Float64Array(memory), endpoint, timer: null };
+    const peer: ControlPeer = {
+      id,
+      memory,
+      cells: new Float64Array(memory),
+      watched: watchedWord(memory),
+      endpoint,
+      timer: null,
+      currentBornMs: Number.NEGATIVE_INFINITY,
+      nextBornMs: 0,
+    };
     this.peers.set(id, peer);
     this.#options.post({ type: 'peer', peer: id, memory }, 'all');
     this.#options.post({ type: 'endpoint', peer: id, endpoint }, 'all');
@@ -119,8 +132,7 @@ export class ControlLane {
         this.#takeHandshake(event.message, event.source);
         break;
       case 'want':
-        if (this.peers.has(event.peer))
-          this.#act(event.peer, this.machine.wantHandshake(event.peer, nowMs(), Date.now()));
+        this.#wanted(event.peer);
         break;
       case 'confirmed':
         if (this.peers.has(event.peer))
@@ -161,8 +173,24 @@ export class ControlLane {
     if (waiting >= UNDER_LOAD_MESSAGES) this.#underLoadUntilMs = now + UNDER_LOAD_MS;
     const underLoad = now < this.#underLoadUntilMs;
     const actions = this.machine.receiveHandshake(message, source, now, Date.now(), underLoad);
+    if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
+    this.#countReceived(actions, message.length);
     this.#carryOut(actions);
     for (const peer of new Set(actions.map((action) => action.peer))) if (peer !== null) this.#evaluateId(peer);
+  }
+
+  /** A lane's wish that crossed with a new keypair is void. */
+  #wanted(id: number): void {
+    const peer = this.peers.get(id);
+    if (peer === undefined || nowMs() - peer.currentBornMs < this.#options.timing.REKEY_AFTER_TIME_MS) return;
+    this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now()));
+  }
+
+  /** An authentic handshake message counts as received from its peer. */
+  #countReceived(actions: readonly Action[], length: number): void {
+    const heard = actions.find(({ kind }) => kind === 'endpoint');
+    const peer = heard === undefined || heard.peer === null ? undefined : this.peers.get(heard.peer);
+    if (peer !== undefined) peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes + 1] += length;
   }
 
   #roamed(id: number, endpoint: Endpoint, lane: number): void {
@@ -193,9 +221,11 @@ export class ControlLane {
     this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
     const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
-    const { UNANSWERED_SINCE_MS, OWED_SINCE_MS, WATCHED } = PEER_CELL;
+    const { UNANSWERED_SINCE_MS, OWED_SINCE_MS } = PEER_CELL;
+    // First the mark, then the times: a lane writes the times first, so one of the two sees the other.
+    Atomics.exchange(peer.watched, 0, 0);
     const pending = peer.cells[UNANSWERED_SINCE_MS] !== 0 || peer.cells[OWED_SINCE_MS] !== 0;
-    peer.cells[WATCHED] = pending ? 1 : 0;
+    if (pending) Atomics.store(peer.watched, 0, 1);
     const delayMs = pending ? Math.min(waitMs, KEEPALIVE_TIMEOUT_MS) : waitMs;
     if (delayMs === Number.POSITIVE_INFINITY) return;
     peer.timer = setTimeout(() => this.#evaluate(peer), Math.max(1, Math.ceil(delayMs)));
@@ -219,6 +249,7 @@ export class ControlLane {
         this.#send(action);
         break;
       case 'promote':
+        this.#noteCurrent(action.peer);
         post({ type: 'promote', peer: action.peer, keypair: action.keypairId, confirm: false }, 'all');
         break;
       case 'retire':
@@ -238,7 +269,7 @@ export class ControlLane {
         this.#clearTime(action.peer, action.time);
         break;
       case 'failed':
-        this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += action.reason === 'no answer' ? 0 : 1;
+        // Shown in the peer's status; messages that were refused are counted where they came in.
         break;
     }
   }
@@ -264,6 +295,8 @@ export class ControlLane {
     const { id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
     const memory = KeypairMemory.allocate();
     const { peer, place } = action;
+    const owner = this.peers.get(peer);
+    if (owner !== undefined) owner.nextBornMs = bornMs;
     this.#lastToken += 1;
     const token = this.#lastToken;
     const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
@@ -272,6 +305,11 @@ export class ControlLane {
     this.#options.post({ type: 'install', peer, place, ...keypair }, 'all');
     sendKey.fill(0);
     receiveKey.fill(0);
+  }
+
+  #noteCurrent(id: number): void {
+    const peer = this.peers.get(id);
+    if (peer !== undefined) peer.currentBornMs = peer.nextBornMs;
   }
 
   #installed(token: number): void {
@@ -289,6 +327,7 @@ export class ControlLane {
     this.#installs.delete(token);
     const { peer, keypair, place } = install;
     if (place === 'current') {
+      this.#noteCurrent(peer);
       this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
       this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
     }
@@ -309,7 +348,10 @@ export class ControlLane {
     if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
     const to = action.to ?? peer?.endpoint ?? null;
-    if (to === null) return;
+    if (to === null) {
+      this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
+      return;
+    }
     if (this.#sendMessage(action.message, to) && peer !== undefined)
       peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += action.message.length;
   }
@@ -324,7 +366,12 @@ export class ControlLane {
     words[UDP_SEND.SEGMENT_LENGTH] = 0;
     words[UDP_SEND.TRAFFIC_CLASS] = HANDSHAKE_TRAFFIC_CLASS;
     words[UDP_SEND.ENDPOINT_OFFSET] = ENDPOINT_OFFSET;
-    const sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
+    let sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
+    if (!sent && to.localAddress !== null) {
+      // The local address may be gone.
+      writeEndpoint(arena, ENDPOINT_OFFSET, { ...to, localAddress: null, localInterface: 0 });
+      sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
+    }
     if (!sent) ledger.drops[DROP.OUT_SEND_FAILED] += 1;
     ledger.counts[COUNTER.HANDSHAKE_TX] += sent ? 1 : 0;
     ledger.counts[COUNTER.UDP_TX] += sent ? 1 : 0;

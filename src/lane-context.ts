@@ -10,7 +10,7 @@ import type { Arena } from './packet/arena.ts';
 import type { Timing } from './protocol/constants.ts';
 import { emptyTable } from './tables/allowed-ips.ts';
 import type { LaneEvent } from './tables/lane-messages.ts';
-import { type LaneKeypair, type LanePeer, PEER_CELL } from './tables/peers.ts';
+import type { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** A lane asks the control lane for a handshake with the same peer at most this often. */
 const WANT_INTERVAL_MS = 100;
@@ -36,6 +36,8 @@ export class LaneContext {
   readonly peers: (LanePeer | undefined)[] = [];
   /** Keypairs by the receiver index of the messages that they open. */
   readonly receivers: Map<number, LaneKeypair> = new Map();
+  /** Peers whose endpoint moved and of which the control lane was not told yet. */
+  readonly roamed: Set<LanePeer> = new Set();
   ipv4Routes: Int32Array = emptyTable(4);
   ipv6Routes: Int32Array = emptyTable(6);
 
@@ -72,9 +74,7 @@ export class LaneContext {
 
   /** Makes sure that the control lane watches this peer's timers, after its cells changed. */
   watch(peer: LanePeer): void {
-    if (peer.cells[PEER_CELL.WATCHED] !== 0) return;
-    peer.cells[PEER_CELL.WATCHED] = 1;
-    this.notify({ type: 'watch', peer: peer.id });
+    if (peer.markWatched()) this.notify({ type: 'watch', peer: peer.id });
   }
 
   /** Switches the books to control work: messages, hand-over, anything that is no stage. */

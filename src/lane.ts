@@ -16,8 +16,9 @@ import { Ledger } from './ledger/ledger.ts';
 import * as addon from './native/addon.ts';
 import { BOOKS, READY } from './native/layout.ts';
 import { OutboundPath } from './outbound/read.ts';
+import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
-import { writeEndpoint } from './packet/endpoint.ts';
+import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
@@ -27,8 +28,11 @@ import { LaneKeypair, LanePeer } from './tables/peers.ts';
 const HANDSHAKE_QUEUE_MAX = 4_096;
 /** The books are committed to shared memory at most this often while a lane is busy. */
 const COMMIT_INTERVAL_NS = 1e6;
-/** Pool for staged packets, bytes. */
-const STAGED_BYTES = 1 << 19;
+/** Staged packets of all peers of a lane: four peers' worth, or one where packets are long. */
+const STAGED_PACKETS = 4 * STAGED_PER_PEER;
+const STAGED_LONG_BYTES = 4_096;
+/** The control lane is told of roaming at most this often, ms. */
+const ROAM_INTERVAL_MS = 100;
 /** Room for a staged packet on top of the MTU. */
 const STAGED_SLACK = 64;
 
@@ -69,12 +73,15 @@ class Lane {
   #watched: number;
   #closing = false;
   #committedNs = 0;
+  #toldRoamedMs = 0;
 
   constructor(start: LaneStart, port: MessagePort) {
     this.#index = start.index;
     this.#port = port;
     this.#handshakesPending = new Int32Array(start.handshakesPending);
-    const arena = new Arena(STAGED_BYTES);
+    const stagedPacketBytes = Math.ceil((start.limits.mtu + STAGED_SLACK) / 16) * 16;
+    const stagedPackets = stagedPacketBytes > STAGED_LONG_BYTES ? STAGED_PER_PEER : STAGED_PACKETS;
+    const arena = new Arena(stagedPackets * stagedPacketBytes);
     const ledger = new Ledger(start.page);
     const { tunFd, udp4Fd, udp6Fd, aead, bookTime } = start;
     const opened = addon.openLane({ arena: arena.bytes, books: ledger.books, tunFd, udp4Fd, udp6Fd, aead, bookTime });
@@ -82,7 +89,7 @@ class Lane {
     ledger.begin();
     const notify = (event: LaneEvent): void => port.postMessage(event);
     this.#context = new LaneContext(addon, opened.handle, arena, ledger, start.timing, start.limits, notify);
-    this.#outbound = new OutboundPath(this.#context, start.limits.mtu + STAGED_SLACK);
+    this.#outbound = new OutboundPath(this.#context, stagedPacketBytes);
     this.#inbound = new InboundPath(this.#context, () => this.#admitHandshake());
     this.#watched = READY.WAKE | READY.TUN | (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
     notify({ type: 'ready', wakeFd: opened.wakeFd, aead: opened.aead });
@@ -91,7 +98,7 @@ class Lane {
   loop(): void {
     const { native, handle } = this.#context;
     while (!this.#closing) {
-      const ready = native.wait(handle, -1, this.#watched, ACTIVITY.USER_CONTROL);
+      const ready = native.wait(handle, this.#waitMs(), this.#watched, ACTIVITY.USER_CONTROL);
       if ((ready & READY.WAKE) !== 0) this.#takeCommands();
       if ((ready & READY.TUN_FAILED) !== 0) this.#tunIsGone('the interface was deleted');
       if ((ready & READY.TUN) !== 0) this.#readTun();
@@ -122,8 +129,26 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
+  /** For ever, unless the control lane is still to be told of roaming. */
+  #waitMs(): number {
+    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
+  }
+
+  #tellRoamed(): void {
+    const { roamed, notify } = this.#context;
+    const nowMs = this.#context.nowMs();
+    if (nowMs - this.#toldRoamedMs < ROAM_INTERVAL_MS) return;
+    this.#toldRoamedMs = nowMs;
+    for (const peer of roamed) {
+      const endpoint = readEndpoint(new Uint8Array(peer.endpoint.buffer), 0);
+      if (endpoint !== null) notify({ type: 'roamed', peer: peer.id, endpoint });
+    }
+    roamed.clear();
+  }
+
   #endTurn(): void {
     const { ledger } = this.#context;
+    if (this.#context.roamed.size > 0) this.#tellRoamed();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
@@ -215,16 +240,17 @@ class Lane {
     command.receiveKey.fill(0);
     this.#keypairs.set(id, keypair);
     receivers.set(localIndex, keypair);
-    if (unconfirmed) peer.next = keypair;
+    // A next keypair that another overtook is the previous one: its first message confirms nothing.
+    if (peer.next !== null && !unconfirmed) peer.next.unconfirmed = false;
+    peer.next = unconfirmed ? keypair : null;
     this.#context.notify({ type: 'installed', token: command.token });
   }
 
   #promote(id: number, peer: LanePeer, confirm: boolean): void {
     const keypair = this.#keypairs.get(id);
     if (keypair === undefined) return;
-    // A next keypair that another overtook is the previous one now: its first message confirms nothing.
-    if (peer.next !== null) peer.next.unconfirmed = false;
-    peer.next = null;
+    keypair.unconfirmed = false;
+    if (peer.next === keypair) peer.next = null;
     peer.current = keypair;
     const released = this.#outbound.release(peer);
     if (confirm && !released) this.#outbound.keepalive(peer);

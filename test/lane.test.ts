@@ -241,14 +241,16 @@ describe('a keypair', () => {
 });
 
 describe('a keypair that is next', () => {
-  it('opens messages, and is sent with from the first of them on', () => {
+  it('opens messages, the first of which is told; it is sent with once it is promoted', () => {
     const events = run([
       [...peerCommands(), ...use(0), install(1, 'next')],
       fromTun(1),
       fromSocket(message(1, 0)),
       fromTun(2),
+      [promote(1)],
+      fromTun(3),
     ]);
-    expect(sent().map(([receiver]) => receiver)).toEqual([2_000, 2_001]);
+    expect(sent().map(([receiver]) => receiver)).toEqual([2_000, 2_000, 2_001]);
     expect(events).toContainEqual({ type: 'confirmed', peer: 0, keypair: 1 });
   });
 
@@ -278,6 +280,7 @@ describe('a keypair that came as next while an older one was still to be promote
       [...peerCommands(), install(0, 'current'), install(1, 'next'), promote(0)],
       fromTun(1),
       fromSocket(message(1, 0)),
+      [promote(1)],
       fromTun(2),
     ]);
     expect(sent().map(([receiver]) => receiver)).toEqual([2_000, 2_001]);

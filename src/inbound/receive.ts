@@ -143,12 +143,9 @@ export class InboundPath {
 
   #handOver(offset: number, length: number, source: number): void {
     const { arena, ledger, notify } = this.#lane;
-    const endpoint = readEndpoint(arena.bytes, source);
+    const admitted = arena.words[source >> 2] !== 0 && this.#admitHandshake();
+    const endpoint = admitted ? readEndpoint(arena.bytes, source) : null;
     if (endpoint === null) {
-      ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
-      return;
-    }
-    if (!this.#admitHandshake()) {
       ledger.drops[DROP.IN_HANDSHAKE_QUEUE] += 1;
       return;
     }

@@ -9,7 +9,6 @@ import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
 import { ENDPOINT, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
-import { readEndpoint } from '../packet/endpoint.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
@@ -119,21 +118,20 @@ export class Verifier {
     this.#lane.watch(peer);
   }
 
-  /** The first message on the responder's keypair: it may now be sent with. */
+  /** The first message on the responder's keypair: the control lane will promote it, and staged packets go first then. */
   #confirm(keypair: LaneKeypair): void {
     keypair.unconfirmed = false;
-    keypair.peer.current = keypair;
-    keypair.peer.next = null;
     this.#lane.notify({ type: 'confirmed', peer: keypair.peer.id, keypair: keypair.id });
   }
 
+  /** The endpoint follows at once; the control lane is told at the end of the turn, and not more often than it can use. */
   #roam(peer: LanePeer, source: number): void {
     const words = this.#lane.arena.words;
     let differing = 0;
-    for (let word = 0; word < ENDPOINT.WORDS; word += 1) differing |= words[(source >> 2) + word] ^ peer.endpoint[word];
+    for (let word = 0; word < ENDPOINT.LOCAL_INTERFACE; word += 1)
+      differing |= words[(source >> 2) + word] ^ peer.endpoint[word];
     if (differing === 0) return;
     for (let word = 0; word < ENDPOINT.WORDS; word += 1) peer.endpoint[word] = words[(source >> 2) + word];
-    const endpoint = readEndpoint(this.#lane.arena.bytes, source);
-    if (endpoint !== null) this.#lane.notify({ type: 'roamed', peer: peer.id, endpoint });
+    this.#lane.roamed.add(peer);
   }
 }

@@ -78,7 +78,8 @@ export class OutboundPath {
   #forward(offset: number, length: number): void {
     const { arena, ledger } = this.#lane;
     const packet = this.#packet;
-    const verdict = inspect(packet, arena.view, offset, length);
+    // Nothing was read: the kernel dropped a packet that it could not describe.
+    const verdict = length === 0 ? INSPECT.BAD_OFFLOAD : inspect(packet, arena.view, offset, length);
     if (verdict !== INSPECT.OK) {
       ledger.counts[COUNTER.TUN_RX] += 1;
       ledger.drops[verdict === INSPECT.NOT_IP ? DROP.OUT_NOT_IP : DROP.OUT_BAD_OFFLOAD] += 1;

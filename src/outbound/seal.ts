@@ -101,7 +101,8 @@ function placeDatagrams(
 ): number {
   const { words, view, seals } = lane.arena;
   const { peer, remoteIndex, sendKeySlot } = keypair;
-  const { mtu, gsoDatagramsMax } = lane.limits;
+  const { mtu } = lane.limits;
+  const datagramsMax = peer.gsoOffUntilMs > lane.nowMs() ? 1 : lane.limits.gsoDatagramsMax;
   const start = batch.outEnd;
   let seal = (seals >> 2) + first * SEAL.WORDS;
   if (batch.groupPeer !== peer) closeGroup(lane.arena, batch);
@@ -120,7 +121,7 @@ function placeDatagrams(
     words[seal + SEAL.NONCE_HIGH] = high;
     words[seal + SEAL.PADDED_LENGTH] = padded;
     words[seal + SEAL.OUT_OFFSET] = datagram + TRANSPORT_HEADER_LENGTH;
-    appendDatagram(lane.arena, batch, peer, TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH, gsoDatagramsMax);
+    appendDatagram(lane.arena, batch, peer, TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH, datagramsMax);
     seal += SEAL.WORDS;
   }
   return batch.outEnd - start;

@@ -18,15 +18,11 @@ const { UDP_TX, UDP_TX_BYTES, UDP_SEND_GROUPS } = COUNTER;
 /** Longest UDP payload over IPv4 (65,535 - 20 - 8), which also bounds a group. */
 const GROUP_BYTES_MAX = 65_507;
 
-const ERRNO = {
-  EIO: 5,
-  EAGAIN: 11,
-  EINVAL: 22,
-  EMSGSIZE: 90,
-  EADDRNOTAVAIL: 99,
-  ENETUNREACH: 101,
-  ENOBUFS: 105,
-} as const;
+const ERRNO = { EIO: 5, EAGAIN: 11, EINVAL: 22, EMSGSIZE: 90, ENOBUFS: 105 } as const;
+/** What the kernel answers when the local address or its interface is gone: EINVAL, ENODEV, EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH. */
+const SOURCE_GONE: ReadonlySet<number> = new Set([22, 19, 99, 101, 113]);
+/** A peer whose groups were refused for their size gets single datagrams for this long. */
+const GSO_RETRY_MS = 60_000;
 
 /** Puts the datagram of `length` bytes at `outEnd` into the open group of `peer`, or closes that and opens another. */
 export function appendDatagram(
@@ -117,7 +113,7 @@ function countDrop(lane: LaneContext, send: number): void {
 
 /** Clears a local address that is gone (paper 2.1 roams both ends); true if there was one. */
 function forgetSource(lane: LaneContext, send: number, errno: number): boolean {
-  if (errno !== ERRNO.EINVAL && errno !== ERRNO.EADDRNOTAVAIL && errno !== ERRNO.ENETUNREACH) return false;
+  if (!SOURCE_GONE.has(errno)) return false;
   const words = lane.arena.words;
   const local = (words[send + UDP_SEND.ENDPOINT_OFFSET] >> 2) + ENDPOINT.LOCAL_ADDRESS;
   let present = 0;
@@ -131,7 +127,10 @@ function resend(lane: LaneContext, send: number): boolean {
   return lane.native.sendUdp(lane.handle, send << 2, 1, ACTIVITY.USER_TUN_TO_UDP) === 1;
 }
 
-/** Repeats a group datagram by datagram. If that works where GSO did not (EIO, EINVAL), the lane stops using GSO. */
+/**
+ * Repeats a group datagram by datagram. If that works where GSO did not, the reason decides: EIO is the device's (no
+ * checksum offload) and ends GSO for the lane; a size (EINVAL, EMSGSIZE) is the path's and ends it for this peer, for a while.
+ */
 function sendSingly(lane: LaneContext, send: number, errno: number): void {
   const words = lane.arena.words;
   const { counts } = lane.ledger;
@@ -149,7 +148,11 @@ function sendSingly(lane: LaneContext, send: number, errno: number): void {
       counts[UDP_TX_BYTES] += words[send + UDP_SEND.LENGTH];
     } else countDrop(lane, send);
   }
-  if (sent > 0 && errno !== ERRNO.EMSGSIZE && lane.limits.gsoDatagramsMax > 1) {
+  const peer = lane.peers[words[send + UDP_SEND.PEER]];
+  if (sent === 0) return;
+  if (errno !== ERRNO.EIO) {
+    if (peer !== undefined) peer.gsoOffUntilMs = lane.nowMs() + GSO_RETRY_MS;
+  } else if (lane.limits.gsoDatagramsMax > 1) {
     lane.limits.gsoDatagramsMax = 1;
     lane.notify({ type: 'gsoDemoted', errno });
   }

@@ -15,12 +15,16 @@ const reasons = [
   [
     'OUT_BAD_OFFLOAD',
     'outbound',
-    'The virtio header names an unknown kind of super-packet or offsets outside the packet.',
+    'The virtio header names an unknown kind of super-packet or offsets outside the packet, or the kernel could not describe it.',
   ],
   ['OUT_NO_ROUTE', 'outbound', 'No allowed IPs of any peer hold the destination.'],
   ['OUT_NO_ENDPOINT', 'outbound', 'The peer has no endpoint yet.'],
   ['OUT_TOO_LONG', 'outbound', 'A segment is longer than the largest inner packet the lane has room for.'],
-  ['OUT_STAGED_OVERFLOW', 'outbound', 'The oldest staged packet made room for a new one while no keypair was ready.'],
+  [
+    'OUT_STAGED_OVERFLOW',
+    'outbound',
+    'A staged packet made room for a newer one, or found none, while no keypair was ready.',
+  ],
   [
     'OUT_STAGED_EXPIRED',
     'outbound',
@@ -31,11 +35,7 @@ const reasons = [
   ['OUT_COUNTER_LIMIT', 'outbound', 'The keypair has used its last transport counter.'],
   ['IN_TOO_SHORT', 'inbound', 'A datagram is shorter than its message type.'],
   ['IN_BAD_TYPE', 'inbound', 'An unknown message type, or reserved bytes that are not zero.'],
-  [
-    'IN_BAD_LENGTH',
-    'inbound',
-    'A handshake message with a wrong length.',
-  ],
+  ['IN_BAD_LENGTH', 'inbound', 'A handshake message with a wrong length.'],
   ['IN_UNKNOWN_INDEX', 'inbound', 'No keypair has the receiver index.'],
   ['IN_KEYPAIR_EXPIRED', 'inbound', 'The keypair is older than REJECT_AFTER_TIME.'],
   ['IN_COUNTER_LIMIT', 'inbound', 'The transport counter is beyond the last allowed one.'],
@@ -47,8 +47,12 @@ const reasons = [
   ['IN_TUN_FULL', 'inbound', 'The TUN took no more (EAGAIN or ENOBUFS).'],
   ['IN_TUN_DOWN', 'inbound', 'The TUN interface is down (EIO).'],
   ['IN_TUN_REFUSED', 'inbound', 'The TUN refused the packet (EINVAL and other errors).'],
-  ['IN_HANDSHAKE_QUEUE', 'inbound', 'The queue of handshake messages to the control lane was full.'],
-  ['IN_HANDSHAKE_BAD', 'inbound', 'A handshake message failed its MAC, its decryption, or its timestamp.'],
+  ['IN_HANDSHAKE_QUEUE', 'inbound', 'A handshake message found the queue to the control lane full.'],
+  [
+    'IN_HANDSHAKE_BAD',
+    'inbound',
+    'A handshake message was refused: MAC, decryption, timestamp, rate, or nothing waits for it.',
+  ],
 ] as const;
 
 export type DropName = (typeof reasons)[number][0];

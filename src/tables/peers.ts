@@ -13,7 +13,7 @@ export const PEER_CELL = {
   LAST_DATA_RECEIVED_MS: 2,
   LAST_SENT_MS: 3,
   LAST_RECEIVED_MS: 4,
-  /** 1 while the control lane watches this peer's timers; a lane that finds 0 sets 1 and tells it. */
+  /** An Int32, used atomically: 1 while the control lane watches this peer's timers; a lane that finds 0 sets 1 and tells it. */
   WATCHED: 5,
   /** First of each lane's pair of cells: bytes sent, bytes received (datagrams of this peer, headers included). */
   LANE_BYTES: 6,
@@ -22,6 +22,11 @@ export const PEER_CELL = {
 /** Shared memory of one peer for `lanes` lanes, bytes. */
 export function peerMemoryBytes(lanes: number): number {
   return (PEER_CELL.LANE_BYTES + 2 * lanes) * 8;
+}
+
+/** The watched mark in a peer's shared memory. */
+export function watchedWord(memory: SharedArrayBuffer): Int32Array {
+  return new Int32Array(memory, PEER_CELL.WATCHED * 8, 1);
 }
 
 export class LaneKeypair {
@@ -63,6 +68,7 @@ export class LaneKeypair {
 export class LanePeer {
   readonly id: number;
   readonly cells: Float64Array;
+  readonly #watched: Int32Array;
   readonly sentBytesCell: number;
   readonly receivedBytesCell: number;
   /** ENDPOINT record; family 0 while unknown. */
@@ -73,6 +79,8 @@ export class LanePeer {
   next: LaneKeypair | null = null;
   /** When the control lane was last asked for a handshake, ms; 0 for never. */
   wantedAtMs = 0;
+  /** Until then (ms) this peer gets no datagram groups: one was refused for its size. */
+  gsoOffUntilMs = 0;
   /** Staged packets: first and last slot of the chain (-1 for none) and their count. */
   stagedFirst = -1;
   stagedLast = -1;
@@ -81,7 +89,16 @@ export class LanePeer {
   constructor(id: number, memory: SharedArrayBuffer, lane: number) {
     this.id = id;
     this.cells = new Float64Array(memory);
+    this.#watched = watchedWord(memory);
     this.sentBytesCell = PEER_CELL.LANE_BYTES + 2 * lane;
     this.receivedBytesCell = this.sentBytesCell + 1;
+  }
+
+  /**
+   * Marks the peer as watched; true if it was not. The exchange also orders the times that were just written before it,
+   * so that the control lane, which clears the mark and then looks at the times, cannot miss both.
+   */
+  markWatched(): boolean {
+    return Atomics.exchange(this.#watched, 0, 1) === 0;
   }
 }

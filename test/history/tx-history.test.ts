@@ -1,7 +1,7 @@
 /** What the TX history notes of datagrams that were sealed: for the peer's timers, its transfer figures, and the books. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { OutboundPath } from '../../src/outbound/read.ts';
-import { type LanePeer, PEER_CELL } from '../../src/tables/peers.ts';
+import { type LanePeer, PEER_CELL, watchedWord } from '../../src/tables/peers.ts';
 import { udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { FakeLane, openMessage, timesOf } from '../support/fake-lane.ts';
 import { plainFromTun } from '../support/virtio.ts';
@@ -49,8 +49,9 @@ describe('data that was sent', () => {
     sendData(0);
     sendData(0);
     expect(lane.events).toEqual([{ type: 'watch', peer: 0 }]);
-    expect(peers[0].cells[PEER_CELL.WATCHED]).toBe(1);
-    peers[0].cells[PEER_CELL.WATCHED] = 0;
+    const watched = watchedWord(peers[0].cells.buffer as SharedArrayBuffer);
+    expect(watched[0]).toBe(1);
+    watched[0] = 0;
     sendData(0);
     expect(lane.events.length).toBe(2);
   });

@@ -79,7 +79,7 @@ describe('inspect', () => {
       fc.property(damaged, (read) => {
         expect(VERDICTS).toContain(verdictOf(read));
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 
