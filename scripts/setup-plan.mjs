@@ -4,7 +4,7 @@
  */
 
 /** Oldest Node.js that works, as [major, minor]. */
-export const NODE_LEAST = [20, 11];
+export const NODE_LEAST = [20, 19];
 
 /**
  * Everything gigatun needs from outside npm. `find` is a program's name or a header's path under the include directories;

@@ -87,7 +87,7 @@ function sentence({ gigabitsPerSecond, dearest }: Answer, lanes: number): string
 
 function describeDearest(dearest: Dearest | null): string {
   if (dearest === null) return 'unknown, since no time was booked';
-  const share = `${Math.round(dearest.shareOfBusy * 100)} % of the busy time`;
+  const share = `${Math.round(dearest.shareOfWork * 100)} % of the work`;
   if (dearest.microseconds === null) return `${dearest.name} with ${share}`;
   return `${dearest.name} with ${share}, ${dearest.microseconds.toFixed(3)} µs per ${dearest.per}`;
 }

@@ -7,6 +7,8 @@ import { ACTIVITIES, type ActivityName } from '../ledger/catalog.ts';
 export interface EndStats {
   /** Time on each activity since the start, all lanes together, nanoseconds. */
   readonly activitiesNs: Readonly<Record<ActivityName, number>>;
+  /** Part of each activity without a core, nanoseconds. */
+  readonly coreWaitNs: Readonly<Record<ActivityName, number>>;
   readonly counts: Readonly<Record<string, number>>;
   readonly drops: Readonly<Record<string, number>>;
   /** Ratios and points of the balance; null where there is nothing to divide by. */
@@ -22,9 +24,15 @@ export interface EndStats {
 export function readStats(json: unknown): EndStats {
   const total = field(json, 'total');
   const balance = field(total, 'balance');
-  const time = (name: ActivityName) => numberOf(field(field(field(total, 'activities'), name), 'timeNs'));
+  const activities = field(total, 'activities');
+  const times = (key: string): Record<ActivityName, number> =>
+    Object.fromEntries(ACTIVITIES.map(({ name }) => [name, numberOf(field(field(activities, name), key))])) as Record<
+      ActivityName,
+      number
+    >;
   return {
-    activitiesNs: Object.fromEntries(ACTIVITIES.map(({ name }) => [name, time(name)])) as Record<ActivityName, number>,
+    activitiesNs: times('timeNs'),
+    coreWaitNs: times('coreWaitNs'),
     counts: numbersOf(field(total, 'countersCount')),
     drops: numbersOf(field(total, 'dropsCount')),
     balance: {
@@ -39,26 +47,26 @@ export function readStats(json: unknown): EndStats {
 
 export interface Dearest {
   readonly name: ActivityName;
-  /** Of the busy time of all ends together, 0 to 1. */
-  readonly shareOfBusy: number;
+  /** Of the work on a core of all ends together, 0 to 1. */
+  readonly shareOfWork: number;
   /** Its time per packet or datagram, microseconds, and the counter that counts these; null where it has none. */
   readonly microseconds: number | null;
   readonly per: string | null;
 }
 
-/** The busy activity (any but KERN_WAIT) that took most time over all ends; null when nothing was booked. */
+/** The activity (any but KERN_WAIT) that took most time on a core over all ends; null when nothing was booked. */
 export function dearestOf(ends: readonly EndStats[]): Dearest | null {
   const busy = ACTIVITIES.filter(({ name }) => name !== 'KERN_WAIT').map(({ name, per }) => ({
     name,
     per,
-    ns: sum(ends.map((end) => end.activitiesNs[name])),
+    ns: sum(ends.map((end) => end.activitiesNs[name] - end.coreWaitNs[name])),
     count: per === null ? 0 : sum(ends.map((end) => end.counts[per] ?? 0)),
   }));
   const allNs = sum(busy.map(({ ns }) => ns));
   const [dearest] = busy.sort((x, y) => y.ns - x.ns);
   if (dearest === undefined || allNs === 0) return null;
   const microseconds = dearest.count === 0 ? null : dearest.ns / dearest.count / 1_000;
-  return { name: dearest.name, shareOfBusy: dearest.ns / allNs, microseconds, per: dearest.per };
+  return { name: dearest.name, shareOfWork: dearest.ns / allNs, microseconds, per: dearest.per };
 }
 
 function sum(values: readonly number[]): number {

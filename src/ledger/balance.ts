@@ -99,10 +99,11 @@ export function busyNsIn(lane: LaneSnapshot, name: ActivityName): number {
   return lane.activitiesNs[name] - (name === 'KERN_WAIT' ? lane.sleepNs : 0);
 }
 
-/** The activity that took most time, KERN_WAIT left out; null when none took any. */
+/** The activity that took most time on a core, KERN_WAIT left out; null when none took any. */
 export function dearestActivity(lane: LaneSnapshot): ActivityName | null {
-  const [dearest] = NOT_WAITING.map(({ name }) => name).sort((a, b) => lane.activitiesNs[b] - lane.activitiesNs[a]);
-  return dearest === undefined || lane.activitiesNs[dearest] === 0 ? null : dearest;
+  const onCoreNs = (name: ActivityName): number => lane.activitiesNs[name] - lane.coreWaitNs[name];
+  const [dearest] = NOT_WAITING.map(({ name }) => name).sort((a, b) => onCoreNs(b) - onCoreNs(a));
+  return dearest === undefined || onCoreNs(dearest) <= 0 ? null : dearest;
 }
 
 /** left / right, or null when right is 0. */

@@ -181,13 +181,20 @@ function sideRows(balance: Balance): string[][] {
 function dearestLine(lane: LaneSnapshot): string {
   const name = dearestActivity(lane);
   if (name === null) return 'dearest activity: none yet';
-  const ns = lane.activitiesNs[name];
+  const ns = lane.activitiesNs[name] - lane.coreWaitNs[name];
   const per = ACTIVITIES[ACTIVITY[name]]?.per ?? null;
   const cost = per === null ? '' : `, ${formatMicroseconds(ratio(ns, lane.counts[per]))} per ${per}`;
-  return `dearest activity: ${name}, ${formatPercent(ratio(ns, busyNsOf(lane)))} of busy time${cost}`;
+  const coreWaitNs = ACTIVITIES.reduce((sum, activity) => sum + lane.coreWaitNs[activity.name], 0);
+  const busyNs = busyNsOf(lane);
+  const line = `dearest activity: ${name}, ${formatPercent(ratio(ns, busyNs - coreWaitNs))} of the work on a core${cost}`;
+  if (coreWaitNs < busyNs * FULL_MACHINE_RATIO) return line;
+  return `${line}\nthe machine is full: ${formatPercent(ratio(coreWaitNs, busyNs))} of busy time went by without a core`;
 }
 
 const COUNTER_COLUMNS: readonly Alignment[] = ['l', 'r', 'l', 'r', 'r', 'l', 'r'];
+
+/** From this share of busy time without a core on, the report says so. */
+const FULL_MACHINE_RATIO = 0.1;
 
 /** The two are read one after the other: less than this is no lag worth a line. */
 const USAGE_LAG_SHOWN_NS = 1e6;

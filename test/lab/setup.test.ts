@@ -47,10 +47,10 @@ describe('missing packages', () => {
 });
 
 it.each([
-  ['v20.11.0', true],
+  ['v20.19.0', true],
   ['v20.20.2', true],
   ['v22.0.0', true],
-  ['v20.10.9', false],
+  ['v20.18.9', false],
   ['v18.20.0', false],
 ])('Node.js %s is new enough: %s', (version, enough) => expect(isNodeNewEnough(version)).toBe(enough));
 

@@ -15,6 +15,7 @@ export function statsOf(times: Partial<Record<ActivityName, number>>, counts: Re
   const activitiesNs = Object.fromEntries(ACTIVITIES.map(({ name }) => [name, times[name] ?? 0]));
   return {
     activitiesNs: activitiesNs as Record<ActivityName, number>,
+    coreWaitNs: Object.fromEntries(ACTIVITIES.map(({ name }) => [name, 0])) as Record<ActivityName, number>,
     counts,
     drops: {},
     balance: {
