@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/control/config-load.ts';
 import { createLogger } from '../../src/control/log.ts';
 import { runDirectory } from '../../src/control/run-directory.ts';
 import { bringUp } from '../../src/control/tunnel.ts';
-import { openDevice } from '../../src/index.ts';
+import { openTimedDevice } from '../../src/device.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 
 const [file = '', lanes = '1', timing = '{}'] = process.argv.slice(2);
@@ -29,7 +29,7 @@ const request = {
 };
 const timed = { ...WIREGUARD_TIMING, ...(JSON.parse(timing) as object) };
 const tunnel = await bringUp(request, {
-  openDevice: (device) => openDevice({ ...device, timing: timed }),
+  openDevice: (device) => openTimedDevice(device, timed),
   run: runCommand,
 });
 for (const signal of ['SIGTERM', 'SIGINT'] as const)

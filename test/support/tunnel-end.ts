@@ -8,6 +8,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { callControl } from '../../src/control/control-client.ts';
+import { isAlive } from '../../src/control/control-server.ts';
 import type { DeviceStatus } from '../../src/device-types.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
 import { Lab } from '../../src/lab/namespaces.ts';
@@ -139,11 +140,11 @@ async function openWireguardGo(lab: Lab, plan: EndPlan, options: EndOptions): Pr
   const program = namespace.start(['wireguard-go', '-f', device], { env, timeoutMs: Number.POSITIVE_INFINITY });
   const end = new WireguardGoEnd(plan, program);
   try {
+    // Not by `wg`, which removes a socket that does not answer yet; wireguard-go would end then.
     let serves = false;
     const probe = setInterval(async () => {
-      const shown = await namespace.run(['wg', 'show', device, 'listen-port'], { mayFail: true });
-      serves ||= shown.code === 0;
-    }, 50);
+      serves ||= await isAlive(`/var/run/wireguard/${device}.sock`);
+    }, 20);
     await program.waitUntil(() => serves, READY_MS, 'serve its socket').finally(() => clearInterval(probe));
     const file = join(lab.directory, `${device}.wg`);
     writeFileSync(file, withEndpoint(wireguardConfig(plan), options), { mode: 0o600 });
@@ -152,7 +153,8 @@ async function openWireguardGo(lab: Lab, plan: EndPlan, options: EndOptions): Pr
     return end;
   } catch (error) {
     await end.end('SIGKILL');
-    throw error;
+    // It logs to standard output, which the error does not quote.
+    throw new Error(`wireguard-go: ${program.output}`, { cause: error });
   }
 }
 
@@ -258,6 +260,14 @@ export async function lossReport({ a, b }: Tunnel): Promise<string> {
     })),
   );
   return JSON.stringify(reports);
+}
+
+/**
+ * Lets the kernel queue ten thousand packets for each TUN, instead of 500. Tests that count each packet use it: a machine
+ * that is too busy to let the tunnel run for a second is none of their business.
+ */
+export function widenQueues({ a, b }: Tunnel): void {
+  for (const { plan } of [a, b]) plan.namespace.ip(`link set dev ${plan.device} txqueuelen 10000`);
 }
 
 /** Packets that the kernel dropped because the queue of this end's TUN interface was full. */

@@ -7,6 +7,7 @@ import { examinePrivilege, judgePrivilege, type Privilege } from '../../src/lab/
 
 /** Programs and the Debian packages that hold them. */
 const PROGRAMS: Readonly<Record<string, string>> = {
+  ethtool: 'ethtool',
   ip: 'iproute2',
   iperf3: 'iperf3',
   nft: 'nftables',
