@@ -319,6 +319,34 @@ describe('a keypair that is retired', () => {
   });
 });
 
+describe('a peer that roams', () => {
+  /** A message of the peer from another address, some time after the one before. */
+  const from = (place: number, counter: number, laterMs: number): Step => {
+    const bytes = message(0, counter);
+    return () => {
+      addon.nowMs += laterMs;
+      addon.udpQueue[4].push({ bytes, segmentLength: 0, source: endpointOf(place) });
+      return READY.UDP4;
+    };
+  };
+
+  it('is answered at its new address at once; the control lane is told every 100 ms at most, of the newest', () => {
+    const events = run([
+      [...peerCommands(), ...use(0)],
+      from(5, 0, 500),
+      from(6, 1, 1),
+      fromTun(1),
+      from(7, 2, 1),
+      from(7, 3, 200),
+    ]);
+    expect(addon.udpSends.map(({ endpoint }) => endpoint)).toEqual([endpointOf(6)]);
+    expect(events.filter(({ type }) => type === 'roamed')).toEqual([
+      { type: 'roamed', peer: 0, endpoint: endpointOf(5) },
+      { type: 'roamed', peer: 0, endpoint: endpointOf(7) },
+    ]);
+  });
+});
+
 describe('what else a lane is told', () => {
   it('about an endpoint decides where datagrams go', () => {
     const endpoint = endpointOf(9, 4);
