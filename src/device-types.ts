@@ -4,19 +4,17 @@ import type { Logger } from './control/log.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
 import type { Endpoint } from './packet/endpoint.ts';
-import type { Timing } from './protocol/constants.ts';
 
 export interface DeviceOptions {
   /** Interface name, at most 15 bytes. */
   readonly name: string;
+  /** Read while the device opens and not kept: the caller may zero its keys as soon as `openDevice` has resolved. */
   readonly config: DeviceConfig;
   /** Worker threads, 1 to 64; default 1. */
   readonly lanes?: number;
   /** Largest inner packet, bytes; set on the interface by whoever sets its addresses, and followed when it changes. Default 1420. */
   readonly mtu?: number;
   readonly log: Logger;
-  /** Times of the protocol; both ends must agree. For tests. */
-  readonly timing?: Timing;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;
   /** AEAD back end; default 'auto', the fastest that is there. */
@@ -26,12 +24,20 @@ export interface DeviceOptions {
 export interface PeerStatus {
   /** Base64. */
   readonly publicKey: string;
-  /** `address:port`, or null while unknown. */
+  /** `address:port`, an IPv6 address in brackets, a link-local one with its `%scope`; null while unknown. */
   readonly endpoint: string | null;
   readonly allowedIps: readonly string[];
   /** Milliseconds since the epoch; 0 for never. */
   readonly latestHandshakeMs: number;
+  /**
+   * UDP payload bytes of the transport messages, keepalives too, that came from this peer, opened with a good tag and were
+   * no replays: headers, padding and tags included. Handshake messages received are not counted.
+   */
   readonly rxBytes: number;
+  /**
+   * UDP payload bytes of the transport messages, keepalives too, that were sealed for this peer (headers, padding and tags
+   * included; also those that the kernel then refused), and of the handshake messages that were sent to it.
+   */
   readonly txBytes: number;
   /** 0 for off. */
   readonly persistentKeepaliveSeconds: number;
@@ -71,7 +77,10 @@ export interface Device {
   snapshot(): Promise<DeviceSnapshot>;
   /** Moves a peer's endpoint; throws GigatunError NOT_FOUND for an unknown key. */
   setPeerEndpoint(publicKey: Uint8Array, endpoint: Endpoint): void;
-  /** Ends the device: the interface disappears, keys are zeroed. Twice is fine. */
+  /**
+   * Ends the device: the interface disappears, keys are zeroed. Twice is fine. A lane that does not stop within two
+   * seconds is logged, and keeps its TUN queue and sockets until it does.
+   */
   close(): Promise<void>;
   /** Resolves when it ended, for whatever reason. */
   readonly closed: Promise<DeviceEnd>;

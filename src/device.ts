@@ -2,47 +2,49 @@
  * A device: one TUN interface, its outer sockets, its lanes, and the control lane that drives them. This file puts the
  * parts together and takes them apart again; what each part does stands in its own file.
  *
- * Order of opening: TUN queues, sockets, control lane, lanes, peers and routes. Closing is the reverse; whatever fails
- * half way closes what was opened before.
+ * Order of opening: TUN queues, sockets, control lane, lanes one by one, peers and routes. Order of closing: control lane,
+ * lanes all at once, and the descriptors of each as soon as its thread has ended. Whatever fails half way closes what was
+ * opened before; so does a lane that ends while a later one opens.
  */
-
-import { closeSync, readFileSync } from 'node:fs';
-import type { DeviceConfig, NumericEndpoint, PeerConfig } from './control/config-types.ts';
-import { formatAddress, formatPrefix, parseAddress } from './control/ip-text.ts';
+import { DEFAULT_MTU, LANES_MAX } from './control/config-limits.ts';
+import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
 import { formatKey } from './control/key-text.ts';
-import { CONTROL_ARENA_BYTES, ControlLane, type ControlPeer } from './control-lane.ts';
-import type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
+import type { Logger } from './control/log.ts';
+import { CONTROL_ARENA_BYTES, ControlLane } from './control-lane.ts';
+import { DeviceDescriptors } from './device-descriptors.ts';
+import { type DevicePeer, devicePeerOf, peerStatus } from './device-status.ts';
+import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
+import { endpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { LanePort } from './lane-port.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
-import { closeLane, linkInfo, openLane, openTun, threadUsage } from './native/addon.ts';
-import { TUN_OFFLOAD } from './native/layout.ts';
-import type { LaneOpened, LinkInfo, TunOpened } from './native/types.ts';
+import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
+import type { LaneOpened, LinkInfo } from './native/types.ts';
 import type { Endpoint } from './packet/endpoint.ts';
-import { WIREGUARD_TIMING } from './protocol/constants.ts';
-import { closeSockets, openSockets, type Sockets } from './sockets.ts';
+import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { buildAllowedIps } from './tables/allowed-ips.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
-/** Largest inner packet over an outer path of 1,500 bytes: 1500 - 40 (IPv6) - 8 (UDP) - 32 (message). */
-export const DEFAULT_MTU = 1420;
-const LANES_MAX = 64;
 const LINK_POLL_MS = 1_000;
-const SNAPSHOT_TIMEOUT_MS = 1_000;
 
 /** Opens a device; rejects with GigatunError and leaves nothing behind. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
-  const lanes = options.lanes ?? 1;
+  return await openTimedDevice(options, WIREGUARD_TIMING);
+}
+
+/** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
+export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
+  const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
-  const device = new TunnelDevice(options, lanes);
+  const device = new TunnelDevice({ name, log, lanes, mtu, aead, bookTime, timing, fwmark: config.fwmark });
   try {
-    await device.open();
+    await device.open(config);
   } catch (error) {
     await device.close();
     throw error;
@@ -50,56 +52,65 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   return device;
 }
 
-interface DevicePeer {
-  readonly config: PeerConfig;
-  readonly control: ControlPeer;
+/** What a device keeps of its options: no keys. */
+interface Settings {
+  readonly name: string;
+  readonly log: Logger;
+  readonly lanes: number;
+  readonly mtu: number;
+  readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
+  readonly bookTime: boolean;
+  readonly timing: Timing;
+  readonly fwmark: number;
 }
 
 class TunnelDevice implements Device {
   readonly closed: Promise<DeviceEnd>;
-  readonly #options: DeviceOptions;
-  readonly #laneCount: number;
-  readonly #queues: TunOpened[] = [];
+  readonly #settings: Settings;
   readonly #lanes: LanePort[] = [];
   readonly #handshakesPending: SharedArrayBuffer = new SharedArrayBuffer(4);
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
-  readonly #snapshotWaiters: Map<number, () => void> = new Map();
   readonly #peers: Map<string, DevicePeer> = new Map();
-  #sockets: Sockets | null = null;
+  #descriptors: DeviceDescriptors | null = null;
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
   #link: LinkInfo;
-  #lastSnapshotId = 0;
   #gsoDemoted = false;
   #closing: Promise<void> | null = null;
+  #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
 
-  constructor(options: DeviceOptions, lanes: number) {
-    this.#options = options;
-    this.#laneCount = lanes;
-    this.#link = { index: 0, mtu: options.mtu ?? DEFAULT_MTU, up: false };
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#link = { index: 0, mtu: settings.mtu, up: false };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
   }
 
   get name(): string {
-    return this.#queues[0]?.name ?? this.#options.name;
+    return this.#descriptors?.name ?? this.#settings.name;
   }
 
   get listenPort(): number {
-    return this.#sockets?.port ?? 0;
+    return this.#descriptors?.port ?? 0;
   }
 
-  async open(): Promise<void> {
-    const { config } = this.#options;
-    this.#openQueues();
-    this.#sockets = openSockets(this.#laneCount, config.listenPort, config.fwmark);
-    this.#openControl(config);
-    for (let index = 0; index < this.#laneCount; index += 1) await this.#openLane(index);
+  async open(config: DeviceConfig): Promise<void> {
+    const { name, lanes, fwmark } = this.#settings;
+    const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark });
+    this.#descriptors = descriptors;
+    // The control lane keeps the array that it is given; the machine in it, which needs the key, has a copy.
+    const privateKey = config.privateKey && Uint8Array.from(config.privateKey);
+    try {
+      this.#openControl(privateKey, descriptors);
+    } finally {
+      privateKey?.fill(0);
+    }
+    for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     for (const peer of config.peers) this.#addPeer(peer);
     this.#publishRoutes();
     this.#linkTimer = setInterval(() => this.#followLink(), LINK_POLL_MS);
@@ -107,25 +118,25 @@ class TunnelDevice implements Device {
 
   status(): DeviceStatus {
     this.#followLink();
-    const { config } = this.#options;
-    const publicKey = this.#control?.machine.publicKey ?? null;
+    const control = this.#control;
+    const publicKey = control?.machine.publicKey ?? null;
     return {
       interface: this.name,
       publicKey: publicKey === null ? null : formatKey(publicKey),
       listenPort: this.listenPort,
-      fwmark: config.fwmark,
+      fwmark: this.#settings.fwmark,
       mtu: this.#link.mtu,
       up: this.#link.up,
       aead: this.#lanes[0]?.aead ?? '',
-      lanes: this.#laneCount,
-      offloads: this.#offloads(),
+      lanes: this.#settings.lanes,
+      offloads: this.#descriptors?.offloads(!this.#gsoDemoted) ?? [],
       pid: process.pid,
-      peers: [...this.#peers.values()].map((peer) => this.#peerStatus(peer)),
+      peers: control === null ? [] : [...this.#peers.values()].map((peer) => peerStatus(peer, control)),
     };
   }
 
   async snapshot(): Promise<DeviceSnapshot> {
-    await Promise.all(this.#lanes.map((lane) => this.#commitLane(lane)));
+    await Promise.all(this.#lanes.map((lane) => lane.commit()));
     threadUsage(this.#controlLedger.usage);
     this.#controlLedger.commit();
     const lanes = this.#lanes.map((lane) => readPage(lane.page, `lane ${lane.index}`));
@@ -158,6 +169,7 @@ class TunnelDevice implements Device {
   }
 
   #end(end: DeviceEnd): Promise<void> {
+    this.#ending ??= end;
     this.#closing ??= this.#closeAll().then(() => this.#resolveClosed(end));
     return this.#closing;
   }
@@ -165,31 +177,32 @@ class TunnelDevice implements Device {
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
     this.#control?.close();
-    await Promise.all(this.#lanes.map((lane) => lane.close()));
     if (this.#controlHandle !== null) closeLane(this.#controlHandle.handle);
-    if (this.#sockets !== null) closeSockets(this.#sockets);
-    for (const queue of this.#queues) closeSync(queue.fd);
+    await Promise.all(this.#lanes.map((lane) => this.#closeLane(lane)));
+    for (let index = this.#lanes.length; index < this.#settings.lanes; index += 1) this.#descriptors?.close(index);
   }
 
-  #openQueues(): void {
-    const { CSUM, TSO4, TSO6, USO4, USO6 } = TUN_OFFLOAD;
-    const offloads = CSUM | TSO4 | TSO6 | USO4 | USO6;
-    for (let queue = 0; queue < this.#laneCount; queue += 1)
-      this.#queues.push(openTun({ name: this.name, multiQueue: this.#laneCount > 1, offloads }));
+  /** The descriptors go when the thread has ended, and not before: it would write to whatever got their numbers next. */
+  async #closeLane(lane: LanePort): Promise<void> {
+    if (await lane.close()) this.#descriptors?.close(lane.index);
+    else {
+      const text = 'a lane does not stop: its TUN queue and its sockets stay open until it does';
+      this.#settings.log.warn(text, { interface: this.name, lane: lane.index });
+      void lane.ended.then(() => this.#descriptors?.close(lane.index));
+    }
   }
 
-  #openControl(config: DeviceConfig): void {
+  #openControl(privateKey: Uint8Array | null, descriptors: DeviceDescriptors): void {
     const arena = new Uint8Array(new SharedArrayBuffer(CONTROL_ARENA_BYTES));
     const { books } = this.#controlLedger;
-    const sockets = this.#sockets?.lanes[0];
-    const fds = { tunFd: -1, udp4Fd: sockets?.ipv4?.fd ?? -1, udp6Fd: sockets?.ipv6?.fd ?? -1 };
+    const fds = { ...descriptors.ofLane(0), tunFd: -1 };
     this.#controlHandle = openLane({ arena, books, ...fds, aead: 'openssl', bookTime: false });
     threadUsage(this.#controlLedger.usage);
     this.#controlLedger.begin();
     this.#control = new ControlLane({
-      privateKey: config.privateKey,
-      timing: this.#options.timing ?? WIREGUARD_TIMING,
-      lanes: this.#laneCount,
+      privateKey,
+      timing: this.#settings.timing,
+      lanes: this.#settings.lanes,
       arena,
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
@@ -198,39 +211,31 @@ class TunnelDevice implements Device {
     });
   }
 
-  async #openLane(index: number): Promise<void> {
-    const sockets = this.#sockets?.lanes[index];
-    const { timing, mtu, aead, bookTime } = this.#options;
+  /** From its start on the lane is among those that are closed with the device, which may end before the lane is ready. */
+  async #openLane(index: number, descriptors: DeviceDescriptors): Promise<void> {
+    const { timing, mtu, aead, bookTime } = this.#settings;
     const start: LaneStart = {
       index,
-      tunFd: this.#queues[index].fd,
-      udp4Fd: sockets?.ipv4?.fd ?? -1,
-      udp6Fd: sockets?.ipv6?.fd ?? -1,
+      ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#handshakesPending,
-      timing: timing ?? WIREGUARD_TIMING,
-      limits: {
-        gsoDatagramsMax: this.#gsoDatagramsMax(),
-        udpSuperPackets: this.#takesUdpSuperPackets(),
-        mtu: mtu ?? DEFAULT_MTU,
-      },
-      aead: aead ?? 'auto',
-      bookTime: bookTime ?? true,
+      timing,
+      limits: { gsoDatagramsMax: descriptors.gsoDatagramsMax, udpSuperPackets: descriptors.udpSuperPackets, mtu },
+      aead,
+      bookTime,
     };
-    const lane = await LanePort.open(start, (event, from) => this.#take(event, from));
+    const lane = new LanePort(start, (event, from) => this.#take(event, from));
     this.#lanes.push(lane);
     void lane.ended.then((error) => this.#laneEnded(index, error));
+    const failure = await lane.started;
+    this.#throwIfEnded();
+    if (failure !== null) throw failure;
   }
 
-  /** Groups must fit the weaker of the two families' sockets. */
-  #gsoDatagramsMax(): number {
-    const sockets = (this.#sockets?.lanes ?? []).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
-    return Math.min(...sockets.map((socket) => socket?.gsoDatagramsMax ?? Number.POSITIVE_INFINITY));
-  }
-
-  #takesUdpSuperPackets(): boolean {
-    const both = TUN_OFFLOAD.USO4 | TUN_OFFLOAD.USO6;
-    return ((this.#queues[0]?.offloads ?? 0) & both) === both;
+  #throwIfEnded(): void {
+    if (this.#ending === null) return;
+    const { error, reason } = this.#ending;
+    throw error ?? new GigatunError('GONE', `${this.name} ended while it was being opened: ${reason}`);
   }
 
   #laneEnded(index: number, error: GigatunError | null): void {
@@ -249,29 +254,13 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
-    else if (event.type === 'snapshot') this.#snapshotWaiters.get(event.id)?.();
     else if (event.type === 'gsoDemoted') this.#noteGsoDemoted(event.errno);
     else this.#control?.take(event, lane);
   }
 
   #noteGsoDemoted(errno: number): void {
     this.#gsoDemoted = true;
-    this.#options.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
-  }
-
-  #commitLane(lane: LanePort): Promise<void> {
-    this.#lastSnapshotId += 1;
-    const id = this.#lastSnapshotId;
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => finish(), SNAPSHOT_TIMEOUT_MS);
-      const finish = (): void => {
-        clearTimeout(timer);
-        this.#snapshotWaiters.delete(id);
-        resolve();
-      };
-      this.#snapshotWaiters.set(id, finish);
-      lane.post({ type: 'snapshot', id });
-    });
+    this.#settings.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
   }
 
   #addPeer(config: PeerConfig): void {
@@ -280,12 +269,12 @@ class TunnelDevice implements Device {
     const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
     const { publicKey, presharedKey, persistentKeepaliveSeconds } = config;
     const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds);
-    this.#peers.set(formatKey(publicKey), { config, control: peer });
+    this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
   }
 
   #publishRoutes(): void {
-    const prefixes = [...this.#peers.values()].flatMap(({ config, control }) =>
-      config.allowedIps.map(({ address, length }) => ({ address, length, peer: control.id })),
+    const prefixes = [...this.#peers.values()].flatMap(({ allowedIps, control }) =>
+      allowedIps.map(({ address, length }) => ({ address, length, peer: control.id })),
     );
     const { ipv4, ipv6 } = buildAllowedIps(prefixes);
     this.#post({ type: 'routes', ipv4, ipv6 }, 'all');
@@ -293,67 +282,16 @@ class TunnelDevice implements Device {
 
   /** The interface's MTU and state may change at any time; lanes pad by the MTU. */
   #followLink(): void {
-    const fd = this.#queues[0]?.fd;
-    if (fd === undefined) return;
+    if (this.#descriptors === null || this.#closing !== null) return;
     try {
-      const link = linkInfo(fd, this.name);
+      const link = linkInfo(this.#descriptors.ofLane(0).tunFd, this.name);
       // Until the interface is up, its MTU is not the one that it will have.
       if (!link.up && !this.#link.up) return;
       if (link.mtu !== this.#link.mtu) this.#post({ type: 'mtu', mtu: link.mtu }, 'all');
       this.#link = link;
     } catch (error) {
       // The interface may be on its way out, which the lanes notice, or in another namespace.
-      this.#options.log.debug('the interface could not be read', { error: String(error) });
+      this.#settings.log.debug('the interface could not be read', { error: String(error) });
     }
   }
-
-  #offloads(): string[] {
-    const accepted = this.#queues[0]?.offloads ?? 0;
-    const sockets = this.#sockets?.lanes[0];
-    const tun = Object.entries(TUN_OFFLOAD).flatMap(([name, bit]) =>
-      (accepted & bit) === 0 ? [] : [name.toLowerCase()],
-    );
-    const gso = this.#gsoDatagramsMax() > 1 && !this.#gsoDemoted ? ['gso'] : [];
-    const gro = (sockets?.ipv4?.gro ?? sockets?.ipv6?.gro) ? ['gro'] : [];
-    return [...tun, ...gso, ...gro];
-  }
-
-  #peerStatus({ config, control }: DevicePeer): PeerStatus {
-    const machine = this.#control?.machine.status(control.id);
-    const transfer = this.#control?.transfer(control);
-    return {
-      publicKey: formatKey(config.publicKey),
-      endpoint: control.endpoint === null ? null : formatEndpoint(control.endpoint),
-      allowedIps: config.allowedIps.map(formatPrefix),
-      latestHandshakeMs: machine?.lastHandshakeRealMs ?? 0,
-      rxBytes: transfer?.receivedBytes ?? 0,
-      txBytes: transfer?.sentBytes ?? 0,
-      persistentKeepaliveSeconds: config.persistentKeepaliveSeconds,
-      hasPresharedKey: config.presharedKey !== null,
-      lastFailure: machine?.lastFailure ?? null,
-    };
-  }
-}
-
-function endpointOf({ address, port }: NumericEndpoint): Endpoint {
-  const [numeric = '', zone] = address.split('%');
-  const bytes = parseAddress(numeric);
-  if (bytes === null)
-    throw new GigatunError('CONFIG', `expected a numeric endpoint address, got '${address}': resolve names first`);
-  const scope = zone === undefined ? 0 : scopeOf(zone);
-  return { family: bytes.length === 4 ? 4 : 6, address: bytes, port, scope, localAddress: null, localInterface: 0 };
-}
-
-/** Interface index of an IPv6 zone: a number, or the name of an interface of this host. */
-function scopeOf(zone: string): number {
-  if (/^\d+$/.test(zone)) return Number(zone);
-  try {
-    return Number(readFileSync(`/sys/class/net/${zone}/ifindex`, 'utf8'));
-  } catch (cause) {
-    throw new GigatunError('NOT_FOUND', `expected an interface of this host behind '%', got '${zone}'`, { cause });
-  }
-}
-
-function formatEndpoint({ family, address, port }: Endpoint): string {
-  return family === 4 ? `${formatAddress(address)}:${port}` : `[${formatAddress(address)}]:${port}`;
 }

@@ -1,4 +1,5 @@
 /** The public API: a device, its configuration, its status and its books. */
+export { DEFAULT_MTU } from './control/config-limits.ts';
 export type {
   DeviceConfig,
   IpPrefix,
@@ -6,7 +7,7 @@ export type {
   PeerConfig,
 } from './control/config-types.ts';
 export { createLogger, type Logger, type LogLevel } from './control/log.ts';
-export { DEFAULT_MTU, openDevice } from './device.ts';
+export { openDevice } from './device.ts';
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 export { type ErrorCode, GigatunError } from './errors.ts';
 export { formatStats, statsJson } from './ledger/report.ts';

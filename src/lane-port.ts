@@ -1,31 +1,43 @@
 /**
  * The control lane's end of one lane: its worker thread, the port between them, and the eventfd that wakes it. Commands
- * are queued on the port and the lane is woken once per flush, not once per command.
+ * are queued on the port and the lane is woken once per flush, not once per command. What is posted before the lane is
+ * ready waits for it.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
+import { laneError } from './lane-error.ts';
 import { wake } from './native/addon.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 
 /** A lane that does not leave its loop this long after it was told to is left to the end of the process. */
 const CLOSE_TIMEOUT_MS = 2_000;
+const COMMIT_TIMEOUT_MS = 1_000;
 
 export class LanePort {
   readonly index: number;
   readonly page: SharedArrayBuffer;
+  /** Resolves when the lane waits for work, with null, or when its thread ended before, with the error that ended it. */
+  readonly started: Promise<GigatunError | null>;
   /** Resolves when the thread has ended, with the error that ended it, if any. */
   readonly ended: Promise<GigatunError | null>;
   readonly #worker: Worker;
   readonly #port: MessagePort;
+  readonly #onEvent: (event: LaneEvent, lane: number) => void;
+  /** Commits that were asked for, by id. */
+  readonly #commits: Map<number, () => void> = new Map();
+  #lastCommit = 0;
   #wakeFd = -1;
   #aead = '';
   #wakePending = false;
+  #closing = false;
 
-  private constructor(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void) {
+  /** Starts the thread. `onEvent` hears of all that the lane tells. */
+  constructor(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void) {
     const { port1, port2 } = new MessageChannel();
     this.index = start.index;
     this.page = start.page;
+    this.#onEvent = onEvent;
     this.#port = port1;
     this.#worker = new Worker(new URL('./lane-worker.js', import.meta.url), {
       name: `gigatun lane ${start.index}`,
@@ -34,34 +46,19 @@ export class LanePort {
     });
     this.ended = new Promise((resolve) => {
       let error: GigatunError | null = null;
-      this.#worker.on('error', (cause) => {
-        error = new GigatunError('INTERNAL', `lane ${start.index} failed: ${String(cause)}`, { cause });
+      this.#worker.on('error', (thrown) => {
+        error = laneError(start.index, thrown);
       });
       this.#worker.on('exit', () => resolve(error));
     });
-    this.#port.on('message', (event: LaneEvent) => {
-      if (event.type === 'ready') {
-        this.#wakeFd = event.wakeFd;
-        this.#aead = event.aead;
-      }
-      onEvent(event, start.index);
+    const ready = new Promise<null>((resolve) => {
+      this.#port.on('message', (event: LaneEvent) => {
+        this.#take(event);
+        if (event.type === 'ready') resolve(null);
+      });
     });
-  }
-
-  /** Starts the thread; resolves when the lane waits for work. */
-  static async open(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void): Promise<LanePort> {
-    let ready = (): void => undefined;
-    const isReady = new Promise<null>((resolve) => {
-      ready = () => resolve(null);
-    });
-    const lane = new LanePort(start, (event, index) => {
-      if (event.type === 'ready') ready();
-      onEvent(event, index);
-    });
-    const failed = lane.ended.then((error) => error ?? new GigatunError('INTERNAL', `lane ${start.index} ended early`));
-    const error = await Promise.race([isReady, failed]);
-    if (error !== null) throw error;
-    return lane;
+    const early = this.ended.then((error) => error ?? new GigatunError('INTERNAL', `lane ${start.index} ended early`));
+    this.started = Promise.race([ready, early]);
   }
 
   /** AEAD back end that the lane uses. */
@@ -77,19 +74,48 @@ export class LanePort {
     queueMicrotask(() => this.#wakeNow());
   }
 
-  /** Asks the lane to leave its loop and waits for its thread to end. */
-  async close(): Promise<void> {
+  /** Has the lane commit its books; resolves when it has, or after a second. */
+  commit(): Promise<void> {
+    this.#lastCommit += 1;
+    const id = this.#lastCommit;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => finish(), COMMIT_TIMEOUT_MS);
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#commits.delete(id);
+        resolve();
+      };
+      this.#commits.set(id, finish);
+      this.post({ type: 'snapshot', id });
+    });
+  }
+
+  /**
+   * Asks the lane to leave its loop and waits for its thread to end, for two seconds at most. Resolves with whether it has
+   * ended: while it has not, it may still use its descriptors.
+   */
+  async close(): Promise<boolean> {
+    this.#closing = true;
     this.#port.postMessage({ type: 'close' });
     this.#wakeNow();
-    this.#wakeFd = -1;
     let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+    const timeout = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), CLOSE_TIMEOUT_MS);
     });
-    await Promise.race([this.ended, timeout]);
+    const hasEnded = await Promise.race([this.ended.then(() => true), timeout]);
     clearTimeout(timer);
     this.#port.close();
     void this.#worker.terminate();
+    return hasEnded;
+  }
+
+  #take(event: LaneEvent): void {
+    if (event.type === 'ready') {
+      this.#wakeFd = event.wakeFd;
+      this.#aead = event.aead;
+      this.#wakeNow();
+    } else if (event.type === 'snapshot') this.#commits.get(event.id)?.();
+    this.#onEvent(event, this.index);
   }
 
   #wakeNow(): void {
@@ -101,5 +127,7 @@ export class LanePort {
       // A lane that failed has closed its eventfd already; `ended` tells why.
       this.#wakeFd = -1;
     }
+    // The last word was said: the lane closes its eventfd when it likes.
+    if (this.#closing) this.#wakeFd = -1;
   }
 }

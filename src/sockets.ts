@@ -1,6 +1,9 @@
 /**
  * The outer sockets: for each lane one IPv4 and one IPv6 UDP socket, all on one port. A machine without IPv6 gets IPv4
  * alone. With a random port the IPv6 port may be taken by somebody else; then another port is tried.
+ *
+ * Lanes share the port (SO_REUSEPORT). The first socket of each family must find it free, for otherwise a second tunnel
+ * of the same user would be let in, and get part of the first one's datagrams.
  */
 import { closeSync } from 'node:fs';
 import { GigatunError } from './errors.ts';
@@ -23,7 +26,7 @@ export interface Sockets {
   readonly lanes: readonly LaneSockets[];
 }
 
-/** Opens all sockets; throws GigatunError and leaves none open. */
+/** Opens all sockets; throws GigatunError, BUSY when the port is taken, and leaves none open. */
 export function openSockets(lanes: number, port: number, fwmark: number): Sockets {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -35,25 +38,30 @@ export function openSockets(lanes: number, port: number, fwmark: number): Socket
   }
 }
 
-export function closeSockets(sockets: Sockets): void {
-  for (const { ipv4, ipv6 } of sockets.lanes) {
-    if (ipv4 !== null) closeSync(ipv4.fd);
-    if (ipv6 !== null) closeSync(ipv6.fd);
-  }
+export function closeLaneSockets({ ipv4, ipv6 }: LaneSockets): void {
+  if (ipv4 !== null) closeSync(ipv4.fd);
+  if (ipv6 !== null) closeSync(ipv6.fd);
+}
+
+/** Most datagrams in one group: what the weaker of the two families' sockets takes. */
+export function gsoDatagramsMax({ lanes }: Sockets): number {
+  const sockets = lanes.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
+  return Math.min(...sockets.map((socket) => socket?.gsoDatagramsMax ?? Number.POSITIVE_INFINITY));
 }
 
 function tryOpenSockets(lanes: number, wantedPort: number, fwmark: number): Sockets {
   const opened: UdpOpened[] = [];
   let port = wantedPort;
-  const open = (family: 4 | 6): UdpOpened | null => {
-    const socket = openFamily({ family, port, reusePort: lanes > 1, fwmark, bufferLength: SOCKET_BUFFER_BYTES });
+  const open = (family: 4 | 6, lane: number): UdpOpened | null => {
+    const sharing = { reusePort: lanes > 1, joinPort: lane > 0 };
+    const socket = openFamily({ family, port, ...sharing, fwmark, bufferLength: SOCKET_BUFFER_BYTES });
     if (socket === null) return null;
     opened.push(socket);
     port = socket.port;
     return socket;
   };
   try {
-    const all = Array.from({ length: lanes }, (): LaneSockets => ({ ipv4: open(4), ipv6: open(6) }));
+    const all = Array.from({ length: lanes }, (_, lane): LaneSockets => ({ ipv4: open(4, lane), ipv6: open(6, lane) }));
     if (opened.length === 0)
       throw new GigatunError(
         'UNSUPPORTED',

@@ -43,6 +43,7 @@ static bool read_udp_options(napi_env env, napi_value object, struct udp_options
   uint32_t family, port, buffer_length;
   if (!word_property(env, object, "family", 6, &family) || !word_property(env, object, "port", 65535, &port) ||
       !boolean_property(env, object, "reusePort", &options->reuse_port) ||
+      !boolean_property(env, object, "joinPort", &options->join_port) ||
       !word_property(env, object, "fwmark", UINT32_MAX, &options->fwmark) ||
       !word_property(env, object, "bufferLength", INT32_MAX / 2, &buffer_length)) {
     return false;

@@ -35,7 +35,8 @@ int link_read(int tun_fd, const char *name, struct link_info *info, struct fault
 struct udp_options {
   int family; // 4 or 6
   uint16_t port;
-  bool reuse_port;
+  bool reuse_port; // others of this user may bind the port after this socket
+  bool join_port;  // with reuse_port: they may have done so before
   uint32_t fwmark;
   int buffer_length;
 };
@@ -57,12 +58,12 @@ bool descriptor_is_eventfd(int fd);
 
 int eventfd_wake(int fd, struct fault *fault);
 
-// Fills USAGE_CELLS cells for the calling thread.
 // The calling thread's schedstat, to be kept open and read often; -1 where the kernel has none.
 int schedstat_open(void);
 // Its second field: time spent runnable without a core; -1 if it cannot be read.
 double schedstat_run_queue_wait_ns(int fd);
 
+// Fills USAGE_CELLS cells for the calling thread.
 int usage_read(double *cells, struct fault *fault);
 
 #endif

@@ -22,28 +22,39 @@ static ssize_t read_retrying(int fd, uint8_t *buffer, size_t length) {
 // EAGAIN: empty. EIO: the interface is down, which is as good as empty until it is up again.
 static bool nothing_to_read(int number) { return number == EAGAIN || number == EIO; }
 
+// EBADFD: the interface was deleted. Any other error is about one packet: the kernel drops one that no virtio header can
+// describe, and the next read brings the next.
+static bool device_is_gone(int number) { return number == EBADFD || number == EBADF; }
+
+// Length of the packet, 0 for one that the kernel dropped, or -1 with errno: nothing, or gone.
+static ssize_t read_packet(int fd, uint8_t *buffer) {
+  ssize_t n = read_retrying(fd, buffer, TUN_PACKET_MAX);
+  if (n > 0) return n;
+  if (n == 0) errno = EAGAIN;
+  return nothing_to_read(errno) || device_is_gone(errno) ? -1 : 0;
+}
+
 // descriptors, packetsMax, bufferOffset, bufferLength, bytesMax
 int lane_read_tun(struct lane *lane, const uint32_t *arguments, struct fault *fault) {
   const struct arena *arena = &lane->arena;
   uint32_t out = arguments[0], packets_max = arguments[1], at = arguments[2], bytes_max = arguments[4];
   if (arena_check_column(arena, out, packets_max, TUN_READ_WORDS, fault) < 0) return -1;
   if (!arena_holds(arena, at, arguments[3])) return fault_range(fault, "the buffer lies outside the arena");
-  uint32_t end = at + arguments[3], count = 0;
+  uint32_t end = at + arguments[3], count = 0, ios = 0;
   uint64_t bytes = 0;
   while (count < packets_max && bytes <= bytes_max && (uint64_t)at + TUN_ROOM <= end) {
     at = aligned_header(at);
-    ssize_t n = read_retrying(lane->tun_fd, arena->base + at, TUN_PACKET_MAX);
-    if (n <= 0) {
-      if (n < 0 && !nothing_to_read(errno) && count == 0) return fault_system(fault, errno, "read");
-      break;
-    }
+    ssize_t n = read_packet(lane->tun_fd, arena->base + at);
+    if (n < 0 && device_is_gone(errno) && count == 0) return fault_system(fault, errno, "read");
+    if (n < 0) break;
+    if (n > 0) ios++;
     arena_store(arena, out + (count * TUN_READ_WORDS + TUN_READ_OFFSET) * 4, at);
     arena_store(arena, out + (count * TUN_READ_WORDS + TUN_READ_LENGTH) * 4, (uint32_t)n);
     bytes += (uint64_t)n;
     at += (uint32_t)n;
     count++;
   }
-  books_count_io(&lane->books, BOOKS_READ_TUN_IO, count);
+  books_count_io(&lane->books, BOOKS_READ_TUN_IO, ios);
   return (int)count;
 }
 

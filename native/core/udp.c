@@ -115,15 +115,24 @@ static int read_port(int fd, uint16_t *port) {
   return 0;
 }
 
-static int configure(int fd, const struct udp_options *options, struct fault *fault) {
+// Binds the port, and shares it where asked to. Who binds with SO_REUSEPORT is let in beside anybody of the same user who
+// set it too, another tunnel for one. So a first socket is bound without it, which fails while anybody holds the port,
+// and sets it afterwards.
+static int take_port(int fd, const struct udp_options *options, struct fault *fault) {
   const struct option reuse = {SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt SO_REUSEPORT"};
+  bool joins = options->reuse_port && options->join_port;
+  if (joins && set_option(fd, &reuse, fault) < 0) return -1;
+  if (bind_to(fd, options->family, false, options->port) < 0) return fault_system(fault, errno, "bind");
+  return options->reuse_port && !joins ? set_option(fd, &reuse, fault) : 0;
+}
+
+static int configure(int fd, const struct udp_options *options, struct fault *fault) {
   const struct option mark = {SOL_SOCKET, SO_MARK, (int)options->fwmark, "setsockopt SO_MARK"};
-  if (options->reuse_port && set_option(fd, &reuse, fault) < 0) return -1;
   if (options->fwmark != 0 && set_option(fd, &mark, fault) < 0) return -1;
   if ((options->family == 4 ? set_ipv4(fd, fault) : set_ipv6(fd, fault)) < 0) return -1;
   set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options->buffer_length);
   set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options->buffer_length);
-  return bind_to(fd, options->family, false, options->port) < 0 ? fault_system(fault, errno, "bind") : 0;
+  return take_port(fd, options, fault);
 }
 
 static void describe(int fd, int family, struct udp_opened *opened) {

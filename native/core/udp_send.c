@@ -16,7 +16,15 @@ static void add_control(struct msghdr *message, int level, int type, const void 
 
 static bool has_local(const uint32_t *endpoint) {
   const uint32_t *local = endpoint + ENDPOINT_LOCAL_ADDRESS;
-  return (local[0] | local[1] | local[2] | local[3] | endpoint[ENDPOINT_LOCAL_INTERFACE]) != 0;
+  return (local[0] | local[1] | local[2] | local[3]) != 0;
+}
+
+// The interface to send from: only a link-local address (fe80::/10) needs one. To name it for others would pin the
+// datagrams to it, also after the route has moved to another.
+static uint32_t interface_of(const uint32_t *endpoint) {
+  uint8_t start[2];
+  memcpy(start, endpoint + ENDPOINT_LOCAL_ADDRESS, sizeof start);
+  return start[0] == 0xfe && (start[1] & 0xc0) == 0x80 ? endpoint[ENDPOINT_LOCAL_INTERFACE] : 0;
 }
 
 static void name_ipv4(struct msghdr *message, const uint32_t *endpoint) {
@@ -25,7 +33,7 @@ static void name_ipv4(struct msghdr *message, const uint32_t *endpoint) {
   memcpy(message->msg_name, &name, sizeof name);
   message->msg_namelen = sizeof name;
   if (!has_local(endpoint)) return;
-  struct in_pktinfo info = {.ipi_ifindex = (int)endpoint[ENDPOINT_LOCAL_INTERFACE]};
+  struct in_pktinfo info = {0};
   memcpy(&info.ipi_spec_dst, endpoint + ENDPOINT_LOCAL_ADDRESS, 4);
   add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
 }
@@ -38,7 +46,7 @@ static void name_ipv6(struct msghdr *message, const uint32_t *endpoint) {
   memcpy(message->msg_name, &name, sizeof name);
   message->msg_namelen = sizeof name;
   if (!has_local(endpoint)) return;
-  struct in6_pktinfo info = {.ipi6_ifindex = endpoint[ENDPOINT_LOCAL_INTERFACE]};
+  struct in6_pktinfo info = {.ipi6_ifindex = interface_of(endpoint)};
   memcpy(&info.ipi6_addr, endpoint + ENDPOINT_LOCAL_ADDRESS, 16);
   add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 }

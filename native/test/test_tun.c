@@ -80,7 +80,29 @@ static void test_write_refusals(struct fixture *f) {
   }
 }
 
+// An error about one packet stands as a descriptor of length 0, and the packets behind it are read. A socket pair has one:
+// its end that is closed with something unread leaves the other a single ECONNRESET, before what it sent.
+static void test_read_error(void) {
+  struct fixture f = fixture_open();
+  struct fault fault;
+  const uint32_t arguments[] = {0, 100, BUFFER, 1 << 19, 1 << 20};
+  uint8_t packet[40] = {0};
+  CHECK_EQUAL(write(f.lane->tun_fd, packet, sizeof packet), 40);
+  CHECK_EQUAL(write(f.tun_other, packet, 30), 30);
+  CHECK_EQUAL(write(f.tun_other, packet, 20), 20);
+  close(f.tun_other);
+  f.tun_other = dup(0);
+  CHECK_EQUAL(lane_read_tun(f.lane, arguments, &fault), 3);
+  CHECK_EQUAL(get_word(f.lane, 0, TUN_READ_LENGTH), 0);
+  CHECK_EQUAL(get_word(f.lane, 8, TUN_READ_LENGTH), 30);
+  CHECK_EQUAL(get_word(f.lane, 16, TUN_READ_LENGTH), 20);
+  CHECK_EQUAL(f.lane->books.cells[BOOKS_READ_TUN_IO], 2);
+  CHECK_EQUAL(lane_read_tun(f.lane, arguments, &fault), 0);
+  fixture_close(&f);
+}
+
 void test_tun(void) {
+  test_read_error();
   struct fixture f = fixture_open();
   struct fault fault;
   test_read(&f);

@@ -9,7 +9,7 @@
 export const TUN_READ = {
   /** Offset of the 10-byte virtio header; the inner packet behind it starts at a multiple of 16. */
   OFFSET: 0,
-  /** Bytes read, virtio header included. */
+  /** Bytes read, virtio header included; 0: a packet that the kernel could not describe and dropped. */
   LENGTH: 1,
   WORDS: 2,
 } as const;
@@ -37,9 +37,12 @@ export const ENDPOINT = {
   ADDRESS: 2,
   /** IPv6 scope id (interface index) of a link-local address, else 0. */
   SCOPE: 6,
-  /** Four words: local address bytes as on the wire; all zero with LOCAL_INTERFACE 0 means: let the kernel choose. */
+  /** Four words: local address bytes as on the wire; all zero means: let the kernel choose. */
   LOCAL_ADDRESS: 7,
-  /** Local interface index, or 0. */
+  /**
+   * Local interface index, or 0. `receiveUdp` always sets it. `sendUdp` heeds it for a link-local LOCAL_ADDRESS (fe80::/10)
+   * alone: with any other, datagrams keep their source and follow the route to whichever interface it leads.
+   */
   LOCAL_INTERFACE: 11,
   WORDS: 12,
 } as const;
@@ -118,8 +121,7 @@ export const UNSEAL = {
   RESULT: 5,
   /** Out: folded ones' complement sum (0 to 65,535) of the plaintext's big-endian 16-bit words. */
   SUM: 6,
-  /** Not read by native code. */
-  TAG: 7,
+  /** Word 7 is reserved. */
   WORDS: 8,
 } as const;
 

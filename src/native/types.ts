@@ -33,7 +33,10 @@ export interface UdpOptions {
   readonly family: 4 | 6;
   /** 0 lets the kernel choose. */
   readonly port: number;
+  /** Sockets of this user with `joinPort` may share the port from now on. */
   readonly reusePort: boolean;
+  /** With `reusePort`: joins those that share the port. false: the port must be free, also of sockets that share it. */
+  readonly joinPort: boolean;
   /** SO_MARK; 0 for none. */
   readonly fwmark: number;
   /** Wanted socket buffer, bytes, each direction: SO_*BUFFORCE, then SO_*BUF, then what the kernel gives. */
@@ -95,7 +98,8 @@ export interface Addon {
   /**
    * [KERN_READ_TUN] Reads up to `packetsMax` packets, packed one behind the other (each inner packet at a multiple of 16)
    * into the buffer, while at least 65,568 bytes of it remain and no more than bytesMax were read. Returns the count; 0 when empty.
-   * Throws the system error when the device is gone (EBADFD, EIO is 0: interface down).
+   * Throws the system error when the device is gone (EBADFD, EBADF). EIO (interface down) is as good as empty. After any
+   * other error the kernel has dropped the packet, for which a descriptor of LENGTH 0 stands.
    */
   readTun(
     handle: LaneHandle,

@@ -25,7 +25,8 @@ function openTun() {
 }
 
 const tunFd = openTun();
-const udp = (family) => addon.openUdp({ family, port: 0, reusePort: false, fwmark: 0, bufferLength: 1 << 16 }).fd;
+const udp = (family) =>
+  addon.openUdp({ family, port: 0, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 1 << 16 }).fd;
 const [udp4Fd, udp6Fd] = [udp(4), udp(6)];
 
 function openLane(shared) {
@@ -112,6 +113,7 @@ const verbs = {
       family: fc.constantFrom(4, 5, 6),
       port: fc.constantFrom(0, 1, 65_535, 65_536),
       reusePort: flag,
+      joinPort: flag,
       fwmark: number,
       bufferLength: fc.nat(1 << 20),
     }),

@@ -90,7 +90,14 @@ describe('openLane', () => {
   });
 
   test('an IPv6 socket is no IPv4 socket', () => {
-    const { fd } = native.openUdp({ family: 6, port: 0, reusePort: false, fwmark: 0, bufferLength: 65536 });
+    const { fd } = native.openUdp({
+      family: 6,
+      port: 0,
+      reusePort: false,
+      joinPort: false,
+      fwmark: 0,
+      bufferLength: 65536,
+    });
     expect(() => native.openLane({ ...options(), udp4Fd: fd })).toThrow(RangeError);
     closeSync(fd);
   });

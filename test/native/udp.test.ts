@@ -15,12 +15,15 @@ const ENDPOINTS_AT = 16384;
 const DATA_AT = 65536;
 const BUFFER_AT = 1 << 20;
 const NEXT = ACTIVITY.USER_CONTROL;
+const ENODEV = 19;
 const EINVAL = 22;
 const EADDRINUSE = 98;
 const ENETUNREACH = 101;
+/** An interface index that no interface has. */
+const NO_INTERFACE = 0x7fff_fff0;
 
 const LOOPBACK = { 4: Uint8Array.of(127, 0, 0, 1), 6: Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0)) };
-const plain = { port: 0, reusePort: false, fwmark: 0, bufferLength: 7 << 20 };
+const plain = { port: 0, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 7 << 20 };
 
 interface Group {
   readonly length: number;
@@ -110,10 +113,20 @@ describe('openUdp', () => {
 
   test('lets sockets share a port that was opened to be shared, and both families have the same one', () => {
     const first = native.openUdp({ family: 4, ...plain, reusePort: true });
-    const second = native.openUdp({ family: 4, ...plain, reusePort: true, port: first.port });
-    const sixth = native.openUdp({ family: 6, ...plain, reusePort: true, port: first.port });
+    const joining = { ...plain, reusePort: true, joinPort: true, port: first.port };
+    const second = native.openUdp({ family: 4, ...joining });
+    const sixth = native.openUdp({ family: 6, ...joining });
     expect([second.port, sixth.port]).toEqual([first.port, first.port]);
     for (const { fd } of [first, second, sixth]) closeSync(fd);
+  });
+
+  test('refuses a port that others share as BUSY, to all who do not join', () => {
+    const first = native.openUdp({ family: 4, ...plain, reusePort: true });
+    for (const reusePort of [false, true]) {
+      const open = (): UdpOpened => native.openUdp({ family: 4, ...plain, reusePort, port: first.port });
+      expect(open).toThrow(expect.objectContaining({ code: 'BUSY', errno: EADDRINUSE }));
+    }
+    closeSync(first.fd);
   });
 
   test.each([4, 6] as const)('the kernel takes exactly gsoDatagramsMax datagrams in one group, IPv%i', (family) => {
@@ -164,6 +177,23 @@ describe('sendUdp', () => {
     const localAddress = Uint8Array.of(127, 0, 0, 9);
     expect(send([{ length: 10, to: loopback(4, { localAddress }) }])).toEqual([10]);
     expect(receive(4)[0]?.from?.address).toEqual(localAddress);
+  });
+
+  test.each([4, 6] as const)(
+    'an IPv%i local address does not tie a datagram to the interface it was seen on',
+    (family) => {
+      const localAddress = family === 4 ? Uint8Array.of(127, 0, 0, 9) : LOOPBACK[6];
+      expect(send([{ length: 10, to: loopback(family, { localAddress, localInterface: NO_INTERFACE }) }])).toEqual([
+        10,
+      ]);
+      expect(receive(family)[0]?.from?.address).toEqual(localAddress);
+    },
+  );
+
+  test('a link-local one does, for it means nothing without its interface', () => {
+    const localAddress = Uint8Array.of(0xfe, 0xbf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+    const kept = send([{ length: 10, to: loopback(6, { localAddress, localInterface: NO_INTERFACE }) }]);
+    expect(kept).toEqual([-ENODEV]);
   });
 
   test('a local address that this machine does not have is that one group its failure', () => {

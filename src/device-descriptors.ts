@@ -1,0 +1,88 @@
+/**
+ * What a device holds open in the kernel: for each lane one queue of the TUN interface and its outer sockets. They are
+ * opened together, or not at all, and closed lane by lane; with the last queue the interface disappears.
+ */
+import { closeSync } from 'node:fs';
+import { openTun } from './native/addon.ts';
+import { TUN_OFFLOAD } from './native/layout.ts';
+import type { TunOpened } from './native/types.ts';
+import { closeLaneSockets, gsoDatagramsMax, openSockets, type Sockets } from './sockets.ts';
+
+const { CSUM, TSO4, TSO6, USO4, USO6 } = TUN_OFFLOAD;
+
+export interface DescriptorOptions {
+  /** Interface name; may hold %d. */
+  readonly name: string;
+  readonly lanes: number;
+  /** 0 lets the kernel choose. */
+  readonly listenPort: number;
+  readonly fwmark: number;
+}
+
+export class DeviceDescriptors {
+  /** The interface's name as the kernel has it. */
+  readonly name: string;
+  readonly port: number;
+  /** Most datagrams in one GSO send; 1 where there is no GSO. */
+  readonly gsoDatagramsMax: number;
+  /** Whether the TUN takes UDP super-packets. */
+  readonly udpSuperPackets: boolean;
+  readonly #queues: readonly TunOpened[];
+  readonly #sockets: Sockets;
+
+  /** Throws GigatunError and leaves nothing open. */
+  constructor({ name, lanes, listenPort, fwmark }: DescriptorOptions) {
+    this.#queues = openQueues(name, lanes);
+    try {
+      this.#sockets = openSockets(lanes, listenPort, fwmark);
+    } catch (error) {
+      closeQueues(this.#queues);
+      throw error;
+    }
+    this.name = this.#queues[0].name;
+    this.port = this.#sockets.port;
+    this.gsoDatagramsMax = gsoDatagramsMax(this.#sockets);
+    this.udpSuperPackets = (this.#queues[0].offloads & USO4) !== 0 && (this.#queues[0].offloads & USO6) !== 0;
+  }
+
+  /** A lane's descriptors, -1 for a family that this machine lacks. They stay this object's to close. */
+  ofLane(lane: number): { readonly tunFd: number; readonly udp4Fd: number; readonly udp6Fd: number } {
+    const { ipv4, ipv6 } = this.#sockets.lanes[lane];
+    return { tunFd: this.#queues[lane].fd, udp4Fd: ipv4?.fd ?? -1, udp6Fd: ipv6?.fd ?? -1 };
+  }
+
+  /** Names of the offloads in use; `gso`: whether datagrams are still sent in groups. */
+  offloads(gso: boolean): string[] {
+    const { ipv4, ipv6 } = this.#sockets.lanes[0];
+    const accepted = this.#queues[0].offloads;
+    const ofTun = Object.entries(TUN_OFFLOAD).filter(([, bit]) => (accepted & bit) !== 0);
+    const ofUdp = { gso: gso && this.gsoDatagramsMax > 1, gro: ipv4?.gro ?? ipv6?.gro ?? false };
+    return [
+      ...ofTun.map(([name]) => name.toLowerCase()),
+      ...Object.entries(ofUdp).flatMap(([name, on]) => (on ? [name] : [])),
+    ];
+  }
+
+  /** Closes what one lane uses; once only, for numbers are given out again. */
+  close(lane: number): void {
+    closeSync(this.#queues[lane].fd);
+    closeLaneSockets(this.#sockets.lanes[lane]);
+  }
+}
+
+function openQueues(name: string, lanes: number): TunOpened[] {
+  const queues: TunOpened[] = [];
+  const offloads = CSUM | TSO4 | TSO6 | USO4 | USO6;
+  try {
+    for (let queue = 0; queue < lanes; queue += 1)
+      queues.push(openTun({ name: queues[0]?.name ?? name, multiQueue: lanes > 1, offloads }));
+  } catch (error) {
+    closeQueues(queues);
+    throw error;
+  }
+  return queues;
+}
+
+function closeQueues(queues: readonly TunOpened[]): void {
+  for (const { fd } of queues) closeSync(fd);
+}
