@@ -5,6 +5,7 @@ const SYSTEM = [
   'test/interop/**/*.test.ts',
   'test/lab/**/*.test.ts',
   'test/cli/**/*.test.ts',
+  'test/device/**/*.test.ts',
   'test/native/**/*.test.ts',
 ];
 
