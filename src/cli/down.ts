@@ -1,13 +1,12 @@
 /** `gigatun down`: asks the gigatun of an interface to end, and waits until all of it is gone. */
-import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand } from '../control/command.ts';
 import { interfaceNameOf } from '../control/config-load.ts';
 import { ControlClient } from '../control/control-client.ts';
-import { recoverLink } from '../control/link-apply.ts';
 import { createLogger, logLevelOf } from '../control/log.ts';
-import { journalPath, runDirectory, socketPath } from '../control/run-directory.ts';
-import { GigatunError } from '../errors.ts';
+import { recoverTunnel } from '../control/recovery.ts';
+import { runDirectory } from '../control/run-directory.ts';
+import { type ErrorCode, GigatunError } from '../errors.ts';
 import { EXIT_OK } from './exit-code.ts';
 import { say } from './print.ts';
 
@@ -32,21 +31,28 @@ export async function down(argument: string): Promise<number> {
 /** Null when nobody was there but leftovers of a killed one, which are then removed. */
 async function connectOrRecover(directory: string, name: string): Promise<ControlClient | null> {
   try {
-    return await ControlClient.connect(directory, name);
+    return await ControlClient.connectEarly(directory, name);
   } catch (error) {
-    const missing = error instanceof GigatunError && error.code === 'NOT_FOUND';
-    if (!missing || !(await recover(directory, name))) throw error;
+    if (!hasCode(error, 'NOT_FOUND')) throw error;
+    const recovered = await recover(directory, name);
+    if (recovered === 'busy') return await ControlClient.connectEarly(directory, name);
+    if (recovered === 'nothing') throw error;
     say(`gigatun: ${name} had not ended by itself; what it left behind is removed`);
     return null;
   }
 }
 
-async function recover(directory: string, name: string): Promise<boolean> {
-  const socket = socketPath(directory, name);
-  const hadSocket = existsSync(socket);
-  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, 'error'));
-  const signal = new AbortController().signal;
-  const hadJournal = await recoverLink({ run: runCommand, log, journal: journalPath(directory, name), signal });
-  rmSync(socket, { force: true });
-  return hadSocket || hadJournal;
+/** Busy: somebody has started meanwhile. */
+async function recover(directory: string, name: string): Promise<'removed' | 'nothing' | 'busy'> {
+  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, 'error', (text) => say(`gigatun: ${text}`)));
+  try {
+    return (await recoverTunnel({ name, directory, run: runCommand, log })) ? 'removed' : 'nothing';
+  } catch (error) {
+    if (hasCode(error, 'BUSY')) return 'busy';
+    throw error;
+  }
+}
+
+function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof GigatunError && error.code === code;
 }

@@ -25,7 +25,9 @@ export interface UpOptions {
   readonly books?: boolean;
 }
 
-/** How long a broken program may take to clean up. */
+/** A terminal and a program around this one may both pass on one Ctrl-C: within this time, two signals are one. */
+const ECHO_LIMIT_MS = 500;
+/** How long a broken program, or one that is told twice to end, may take to clean up. */
 const BROKEN_LIMIT_MS = 10_000;
 /** How long this process may live on when everything is closed. */
 const LINGER_LIMIT_MS = 2_000;
@@ -35,9 +37,10 @@ export async function up(argument: string, options: UpOptions): Promise<number> 
   if (options.foreground !== true) return await startInBackground(loaded, options);
   const channel = openStartChannel();
   const stop = new AbortController();
-  stopOnSignals(stop);
+  const force = new AbortController();
+  stopOnSignals(stop, force);
   try {
-    return await stayUp(loaded, options, channel, stop);
+    return await stayUp(loaded, options, channel, stop, force.signal);
   } catch (error) {
     if (!channel.fail(error)) throw error;
     return exitCodeOf(error);
@@ -51,11 +54,13 @@ async function stayUp(
   options: UpOptions,
   channel: StartChannel,
   stop: AbortController,
+  force: AbortSignal,
 ): Promise<number> {
   for (const warning of loaded.warnings) channel.report(warning);
-  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info'));
+  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info', channel.report));
   stopWhenBroken(stop, log);
-  const tunnel = await bringUp(requestOf(loaded, options, channel, log, stop.signal), await loadTools(options));
+  const request = { ...requestOf(loaded, options, channel, log), signal: stop.signal, force };
+  const tunnel = await bringUp(request, await loadTools(options));
   closeWhenStopped(tunnel, stop.signal);
   log.info('up', { name: loaded.name });
   channel.ready();
@@ -72,8 +77,7 @@ function requestOf(
   options: UpOptions,
   channel: StartChannel,
   log: Logger,
-  signal: AbortSignal,
-): TunnelRequest {
+): Omit<TunnelRequest, 'signal' | 'force'> {
   return {
     name,
     config,
@@ -83,7 +87,6 @@ function requestOf(
     version: packageVersion(),
     log,
     report: channel.report,
-    signal,
   };
 }
 
@@ -105,11 +108,19 @@ export function aeadFromEnvironment(text: string | undefined): 'auto' | 'openssl
   throw new GigatunError('CONFIG', `expected GIGATUN_AEAD to be auto, openssl or ipsec-mb, got '${wanted}'`);
 }
 
-/** SIGTERM, SIGINT and SIGHUP ask for an end; asking twice is asking once. */
-function stopOnSignals(stop: AbortController): void {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.on(signal, () => stop.abort(new GigatunError('GONE', `stopped by ${signal}`)));
-  }
+/** SIGTERM, SIGINT and SIGHUP ask for an end; asking again ends the hooks of the way down, too, and limits the time of all. */
+function stopOnSignals(stop: AbortController, force: AbortController): void {
+  let forceFromMs = Number.POSITIVE_INFINITY;
+  const take = (signal: NodeJS.Signals): void => {
+    if (performance.now() >= forceFromMs) {
+      force.abort();
+      setTimeout(() => process.exit(EXIT_FAILURE), BROKEN_LIMIT_MS).unref();
+    } else if (!stop.signal.aborted) {
+      forceFromMs = performance.now() + ECHO_LIMIT_MS;
+      stop.abort(new GigatunError('GONE', `stopped by ${signal}`));
+    }
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, take);
 }
 
 /** A broken program still takes its rules and routes with it, if it can. */

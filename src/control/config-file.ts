@@ -3,8 +3,9 @@
  * line and column. First the text becomes entries, then each entry goes into the draft of its section by the rules of
  * the catalog, and last the drafts are checked against each other.
  */
-
+import { PEERS_MAX } from '../protocol/constants.ts';
 import type { InterfaceDraft, PeerDraft } from './config-keys.ts';
+import { MTU_MIN_IPV6 } from './config-limits.ts';
 import { type Place, readEntries } from './config-lines.ts';
 import { ConfigProblems } from './config-problems.ts';
 import { emptyInterface, type Section, SectionReader } from './config-sections.ts';
@@ -17,9 +18,6 @@ export interface ParsedConfig {
   /** Doubtful things, ready to print, each with file, line and column. */
   readonly warnings: readonly string[];
 }
-
-/** Linux removes IPv6 from an interface below this MTU (RFC 8200, section 5). */
-const MTU_MIN_IPV6 = 1280;
 
 /**
  * Parses the text of a configuration file.
@@ -96,7 +94,14 @@ function finishPeers(
     problems.warn(section.place, "this peer has the interface's own key and is left out");
     return [];
   });
+  checkCount(peers, problems);
   return withoutRepeatedPrefixes(peers, problems);
+}
+
+function checkCount(peers: readonly { readonly place: Place }[], problems: ConfigProblems): void {
+  const first = peers[PEERS_MAX];
+  if (first === undefined) return;
+  problems.add(first.place, `at most ${PEERS_MAX} peers`, `${peers.length}`, 'share them out among several interfaces');
 }
 
 function finishPeer(section: Section<PeerDraft>, problems: ConfigProblems): PeerFileConfig | null {

@@ -2,6 +2,7 @@
  * The catalog of configuration keys: in which section each stands, how often, how its value is read, where it goes, and
  * what it means. The parser and the documentation's table follow this list.
  */
+import { LANES_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import {
   type Complaint,
@@ -160,7 +161,13 @@ export const PEER_KEYS: readonly KeyRule<PeerDraft>[] = [
 
 /** Settings, written `#gigatun: Key = Value`, of `[Interface]`. */
 export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
-  rule('Lanes', 'once', readLanes, setLanes, 'Worker threads, 1 to 64; absent: 1. The option --lanes goes before it.'),
+  rule(
+    'Lanes',
+    'once',
+    readLanes,
+    setLanes,
+    `Worker threads, 1 to ${LANES_MAX}; absent: 1. The option --lanes goes before it.`,
+  ),
 ];
 
 /** Settings of `[Peer]`. */

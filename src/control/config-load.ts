@@ -33,8 +33,12 @@ export function loadConfig(argument: string, directories: readonly string[] = CO
   const path = isPath(argument) ? resolve(argument) : findByName(argument, directories);
   const name = interfaceNameOf(argument);
   const stats = attempt(argument, () => statSync(path));
-  if (!stats.isFile() && !stats.isFIFO())
-    throw new GigatunError('CONFIG', `expected a file, got ${path}; name a .conf file`);
+  // Not a FIFO either: the background form reads the configuration twice.
+  if (!stats.isFile())
+    throw new GigatunError(
+      'CONFIG',
+      `expected a regular file, got ${path}, which is ${kindOf(stats)}; name a .conf file`,
+    );
   if (stats.size > FILE_LENGTH_MAX)
     throw new GigatunError('CONFIG', `expected a configuration, got ${stats.size} bytes: ${path}`);
   const text = attempt(argument, () => readFileSync(path, 'utf8'));
@@ -75,6 +79,11 @@ function findByName(name: string, directories: readonly string[]): string {
   throw new GigatunError('NOT_FOUND', `expected a configuration at ${paths.join(' or ')}, found none${here}`);
 }
 
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return 'a directory';
+  return stats.isFIFO() ? 'a FIFO' : 'a socket or a device';
+}
+
 function attempt<T>(argument: string, action: () => T): T {
   try {
     return action();
@@ -90,7 +99,6 @@ function attempt<T>(argument: string, action: () => T): T {
 
 /** The file holds a private key, and its hooks run as whoever brings it up. */
 function accessWarnings(path: string, stats: Stats): string[] {
-  if (!stats.isFile()) return [];
   const warnings: string[] = [];
   if ((stats.mode & 0o004) !== 0) warnings.push(`${path}: warning: everybody may read the private key; chmod 600 it`);
   if ((stats.mode & 0o022) !== 0) warnings.push(`${path}: warning: others may change this file; chmod 600 it`);

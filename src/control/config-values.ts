@@ -3,6 +3,7 @@
  * complaint: what was expected, what came (never a key), and what to do.
  */
 import { isIPv6 } from 'node:net';
+import { DEFAULT_MTU, LANES_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import { maskPrefix, parseAddress } from './ip-text.ts';
@@ -28,7 +29,6 @@ const WORD_MAX = 0xffff_ffff;
 /** IPv4's smallest link MTU (RFC 791), and what a UDP datagram over IPv4 leaves for an inner packet. */
 const MTU_MIN = 68;
 const MTU_MAX = 65_456;
-const LANES_MAX = 64;
 
 export const readKey: ValueReader<Uint8Array> = (text) => {
   const key = parseKey(text);
@@ -50,7 +50,7 @@ export const readPresharedKey: ValueReader<Uint8Array | null> = (text) => {
 };
 
 export const readListenPort: ValueReader<number> = integerReader('a port', 0, PORT_MAX, '0 lets the system choose');
-export const readMtu: ValueReader<number> = integerReader('an MTU', MTU_MIN, MTU_MAX, 'commonly 1420');
+export const readMtu: ValueReader<number> = integerReader('an MTU', MTU_MIN, MTU_MAX, `commonly ${DEFAULT_MTU}`);
 export const readLanes: ValueReader<number> = integerReader(
   'a number of lanes',
   1,

@@ -12,10 +12,12 @@ import {
   parseAnswer,
 } from './control-protocol.ts';
 import { isAlive } from './control-server.ts';
-import { socketNames, socketPath } from './run-directory.ts';
+import { socketNames, socketPath, startingSocketPath } from './run-directory.ts';
 import { asGigatunError, codeOf } from './system-error.ts';
 
 const ANSWER_LIMIT_MS = 10_000;
+/** What connecting to a socket that nobody serves fails with. */
+const MISSING: readonly (string | null)[] = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR'];
 
 /** One connection; requests go one at a time. */
 export class ControlClient {
@@ -38,14 +40,27 @@ export class ControlClient {
    * @throws GigatunError NOT_FOUND with the names that do run, or PERMISSION.
    */
   static async connect(directory: string, name: string): Promise<ControlClient> {
-    const socket = connect(socketPath(directory, name));
-    try {
-      await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-    } catch (error) {
-      throw await connectError(directory, name, error);
+    return await ControlClient.#connectToFirst(directory, name, [socketPath(directory, name)]);
+  }
+
+  /** The same, also while that gigatun is still starting: then it answers `version` and `down`. */
+  static async connectEarly(directory: string, name: string): Promise<ControlClient> {
+    const ready = socketPath(directory, name);
+    // Ready once more: it may have become so between the first look and the second.
+    return await ControlClient.#connectToFirst(directory, name, [ready, startingSocketPath(directory, name), ready]);
+  }
+
+  static async #connectToFirst(directory: string, name: string, paths: readonly string[]): Promise<ControlClient> {
+    let missing: unknown = null;
+    for (const path of paths) {
+      try {
+        return new ControlClient(name, await openSocket(path));
+      } catch (error) {
+        if (!MISSING.includes(codeOf(error))) throw connectError(directory, name, error);
+        missing = error;
+      }
     }
-    socket.removeAllListeners('error');
-    return new ControlClient(name, socket);
+    throw await missingError(directory, name, missing);
   }
 
   /**
@@ -123,14 +138,22 @@ export async function runningNames(directory: string): Promise<string[]> {
   return names.filter((_, at) => alive[at]);
 }
 
-async function connectError(directory: string, name: string, cause: unknown): Promise<GigatunError> {
+async function openSocket(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+  socket.removeAllListeners('error');
+  return socket;
+}
+
+function connectError(directory: string, name: string, cause: unknown): GigatunError {
   const code = codeOf(cause);
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new GigatunError('PERMISSION', `may not open the control socket of ${name} in ${directory}; try as root`, {
-      cause,
-    });
-  }
-  if (code !== 'ENOENT' && code !== 'ECONNREFUSED' && code !== 'ENOTDIR') return asGigatunError(cause, `reach ${name}`);
+  if (code !== 'EACCES' && code !== 'EPERM') return asGigatunError(cause, `reach ${name}`);
+  return new GigatunError('PERMISSION', `may not open the control socket of ${name} in ${directory}; try as root`, {
+    cause,
+  });
+}
+
+async function missingError(directory: string, name: string, cause: unknown): Promise<GigatunError> {
   const running = await runningNames(directory).catch(() => []);
   const others = running.length === 0 ? 'none runs' : `running ones are: ${running.join(', ')}`;
   return new GigatunError('NOT_FOUND', `no gigatun interface ${name}; ${others}`, { cause });

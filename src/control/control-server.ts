@@ -25,7 +25,7 @@ export type ControlHandlers = Readonly<Record<ControlMethod, () => unknown>>;
 export interface ControlServer {
   /** Gives the open socket another path, in one step, replacing what is there; both in one directory. */
   moveTo(path: string): void;
-  /** Finishes the answers under way, ends all connections and removes the socket. Twice is fine. */
+  /** Removes the socket, finishes the answers under way and ends all connections, in this order. Twice is fine. */
   close(): Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export async function openControlServer(path: string, handlers: ControlHandlers,
       presentPath = newPath;
     },
     close: () => {
-      closed ??= closeServer(server, connections).then(() => rmSync(presentPath, { force: true }));
+      closed ??= closeServer(server, presentPath, connections);
       return closed;
     },
   };
@@ -113,8 +113,10 @@ export function isAlive(path: string): Promise<boolean> {
   });
 }
 
-async function closeServer(server: Server, connections: ReadonlySet<Connection>): Promise<void> {
+/** Whoever sees its connection end finds no socket any more. */
+async function closeServer(server: Server, path: string, connections: ReadonlySet<Connection>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  rmSync(path, { force: true });
   for (const connection of connections) connection.finish();
   const limit = setTimeout(() => {
     for (const connection of connections) connection.destroy();

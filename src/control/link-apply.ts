@@ -1,11 +1,11 @@
 /**
- * Carries a link plan out, step by step, and undoes it in reverse: when a step fails, when it is told to, and, through
- * the journal, when an earlier process was killed before it could. The journal holds the undoing of every step that may
- * have been done; it is written before the step, so that nothing is done that nobody knows of.
+ * Carries a link plan out, step by step, and undoes it in reverse: when it is told to, and, through the journal, when an
+ * earlier process was killed before it could. The journal holds the undoing of every step that may have been done; it is
+ * written before the step, so that nothing is done that nobody knows of, and what could not be undone stays in it.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
-import { formatCommand, type RunCommand, requireCommand } from './command.ts';
+import { type Command, type CommandResult, formatCommand, type RunCommand, requireCommand } from './command.ts';
 import type { Action, LinkPlan, LinkStep } from './link-plan.ts';
 import type { Logger } from './log.ts';
 import { asGigatunError, codeOf, messageOf } from './system-error.ts';
@@ -19,27 +19,31 @@ export interface LinkTools {
   readonly signal: AbortSignal;
 }
 
-/** What has been done and not yet undone. */
-export interface AppliedLink {
-  /** Undoes everything, in reverse; a failing step is logged and the others still run. Twice is fine. */
+/** One link: what has been done to it and not yet undone. */
+export interface Link {
+  /**
+   * Carries out a plan, up to the first step that fails.
+   *
+   * @throws GigatunError of that step, or the signal's reason; undoing those before it is left to `undo`.
+   */
+  carryOut(plan: LinkPlan): Promise<void>;
+  /**
+   * Undoes everything, in reverse, to the end even if something fails. Twice is fine: the second time tries what failed.
+   *
+   * @throws GigatunError SYSTEM with all that could not be undone; the journal keeps it.
+   */
   undo(): Promise<void>;
 }
 
-/**
- * Carries out a plan.
- *
- * @throws GigatunError of the step that failed, after undoing those before it.
- */
-export async function applyLink(plan: LinkPlan, tools: LinkTools): Promise<AppliedLink> {
+/** A link to which nothing has been done yet. */
+export function openLink(tools: LinkTools): Link {
   const undos: Action[] = [];
-  const applied = { undo: (): Promise<void> => undoAll(undos, tools) };
-  try {
-    for (const step of plan.steps) await applyStep(step, undos, tools);
-  } catch (error) {
-    await applied.undo();
-    throw error;
-  }
-  return applied;
+  return {
+    carryOut: async (plan) => {
+      for (const step of plan.steps) await applyStep(step, undos, tools);
+    },
+    undo: () => undoAll(undos, tools),
+  };
 }
 
 async function applyStep(step: LinkStep, undos: Action[], tools: LinkTools): Promise<void> {
@@ -58,29 +62,57 @@ async function applyStep(step: LinkStep, undos: Action[], tools: LinkTools): Pro
   }
 }
 
+/** Takes from the list what it has undone. */
 async function undoAll(undos: Action[], tools: LinkTools): Promise<void> {
+  const left: Action[] = [];
+  const failures: string[] = [];
   for (let undo = undos.pop(); undo !== undefined; undo = undos.pop()) {
     try {
       tools.log.debug('link', { undo: formatAction(undo) });
-      await perform(undo, tools.run);
+      await perform(undo, (command) => runUndo(command, tools.run));
     } catch (error) {
-      tools.log.warn(messageOf(error));
+      left.unshift(undo);
+      failures.push(messageOf(error));
     }
   }
-  rmSync(tools.journal, { force: true });
+  undos.push(...left);
+  if (left.length === 0) {
+    rmSync(tools.journal, { force: true });
+    return;
+  }
+  writeJournal(tools.journal, left);
+  throw new GigatunError('SYSTEM', `${failures.join('; ')} (kept in ${tools.journal} for the next try)`);
+}
+
+/** What others have removed already is undone. */
+async function runUndo(command: Command, run: RunCommand): Promise<CommandResult> {
+  const result = await run(command);
+  return isGone(command, result) ? { ...result, status: 0 } : result;
+}
+
+/** How ip and nft say that there is no such rule, table or interface, or no IPv6 that could have one. */
+const GONE =
+  /No such (?:file or directory|process|device)|does not exist|Cannot find device|Address family not supported/;
+
+function isGone({ program }: Command, { stderr }: CommandResult): boolean {
+  return (program === 'ip' || program === 'nft') && GONE.test(stderr);
 }
 
 /**
- * Undoes what an earlier process of this interface left behind. Its steps may have been undone by others: failures are
- * logged as debug only.
+ * Undoes what an earlier process of this interface left behind; what others have undone meanwhile is fine.
  *
  * @returns whether there was a journal.
+ * @throws GigatunError SYSTEM with all that could not be undone; the journal keeps it.
  */
 export async function recoverLink(tools: LinkTools): Promise<boolean> {
   const undos = readJournal(tools.journal);
   if (undos === null) return false;
-  const log = { ...tools.log, warn: tools.log.debug };
-  await undoAll(undos, { ...tools, log });
+  try {
+    await undoAll(undos, tools);
+  } catch (cause) {
+    const what = `an earlier gigatun left behind what could not be undone: ${messageOf(cause)}`;
+    throw new GigatunError('SYSTEM', `${what}; undo it by hand and remove that file, if it stays so`, { cause });
+  }
   return true;
 }
 

@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { RunCommand } from './command.ts';
+import { DEFAULT_MTU, MTU_MIN_IPV6 } from './config-limits.ts';
 import type { NumericEndpoint } from './config-types.ts';
 import type { Family, LinkFacts } from './link-plan.ts';
 
@@ -11,8 +12,6 @@ const TABLES_TRIED_MAX = 1_000;
 
 /** Outer IPv6 header 40, UDP 8, transport message 32: what the tunnel adds to a packet, at most. */
 const OVERHEAD_LENGTH = 80;
-const MTU_DEFAULT = 1_420;
-const MTU_MIN = 1_280;
 /** Above the common jumbo frame a larger inner packet gains nothing; loopback would have 65,456. */
 const MTU_MAX = 8_920;
 
@@ -53,8 +52,8 @@ export async function deriveMtu(run: RunCommand, endpoints: readonly NumericEndp
     const mtu = await routeMtu(run, address, mark);
     if (mtu !== null) mtus.push(mtu);
   }
-  if (mtus.length === 0) return MTU_DEFAULT;
-  return Math.min(MTU_MAX, Math.max(MTU_MIN, Math.min(...mtus) - OVERHEAD_LENGTH));
+  if (mtus.length === 0) return DEFAULT_MTU;
+  return Math.min(MTU_MAX, Math.max(MTU_MIN_IPV6, Math.min(...mtus) - OVERHEAD_LENGTH));
 }
 
 async function routeMtu(run: RunCommand, address: string, mark: number): Promise<number | null> {

@@ -3,6 +3,7 @@
  * fields; values are written as JSON where they hold anything but plain characters, so that a line stays a line.
  */
 import { writeSync } from 'node:fs';
+import { quoteValue } from './config-problems.ts';
 
 export type LogField = string | number | boolean | null;
 export type LogFields = Readonly<Record<string, LogField>>;
@@ -18,10 +19,20 @@ export interface Logger {
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LEVELS)[number];
 
-/** Reads the value of LOG_LEVEL (verbose, debug, info, warn, error, silent; any case); anything else gives the fallback. */
-export function logLevelOf(text: string | undefined, fallback: LogLevel): LogLevel {
-  const word = text?.trim().toLowerCase();
-  return LEVELS.find((level) => level === (word === 'verbose' ? 'debug' : word)) ?? fallback;
+/**
+ * Reads the value of LOG_LEVEL: verbose, debug, info, warn, error or silent, in any case.
+ *
+ * @param fallback the level where there is none.
+ * @param warn told of a value that is none of these; the fallback then holds, too.
+ */
+export function logLevelOf(text: string | undefined, fallback: LogLevel, warn: (text: string) => void): LogLevel {
+  const word = text?.trim().toLowerCase() ?? '';
+  const level = LEVELS.find((known) => known === (word === 'verbose' ? 'debug' : word));
+  if (level === undefined && word !== '') {
+    const known = `verbose, ${LEVELS.join(', ')}`;
+    warn(`warning: expected LOG_LEVEL to be one of ${known}, got ${quoteValue(word)}; it is ${fallback} now`);
+  }
+  return level ?? fallback;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The directory of running tunnels, /run/gigatun: per interface a control socket, a journal of what to undo, and a log.
  * Only its owner may enter it, which is what guards the control sockets.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { GigatunError } from '../errors.ts';
 import { isInterfaceName } from './interface-name.ts';
@@ -10,6 +10,10 @@ import { asGigatunError, codeOf } from './system-error.ts';
 
 const DEFAULT_DIRECTORY = '/run/gigatun';
 const SOCKET_EXTENSION = '.sock';
+
+const OWNER_ONLY = 0o700;
+/** The group's and everybody's bits of a mode. */
+const OTHERS = 0o077;
 
 /** Longest path of a UNIX socket on Linux, bytes without the final zero (unix(7)). */
 export const SOCKET_PATH_LENGTH_MAX = 107;
@@ -38,27 +42,35 @@ export function logPath(directory: string, name: string): string {
 }
 
 /**
- * Makes the directory if it is missing and closes it to everybody else.
+ * Makes the directory, for its owner only, if it is missing. One that is there stays as it is: it may be anybody's.
  *
- * @throws GigatunError PERMISSION when it may not be made, or belongs to somebody else.
+ * @throws GigatunError PERMISSION when it may not be made, belongs to somebody else, or is open to others.
  */
 export function prepareRunDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    checkOwner(directory);
+    mkdirSync(directory, { recursive: true, mode: OWNER_ONLY });
+    checkAccess(directory, lstatSync(directory));
   } catch (error) {
     const wrapped = asGigatunError(error, `prepare ${directory}`);
-    if (wrapped.code !== 'PERMISSION') throw wrapped;
+    if (wrapped.code !== 'PERMISSION' || wrapped === error) throw wrapped;
     throw new GigatunError('PERMISSION', `${wrapped.message}; run as root, or set GIGATUN_RUN_DIR`, { cause: error });
   }
 }
 
-function checkOwner(directory: string): void {
-  const stats = lstatSync(directory);
+function checkAccess(directory: string, stats: Stats): void {
   if (!stats.isDirectory() || stats.uid !== process.getuid?.()) {
-    throw new GigatunError('PERMISSION', `expected a directory of this user, got ${directory}`);
+    throw new GigatunError(
+      'PERMISSION',
+      `expected a directory of this user, got ${directory}; set GIGATUN_RUN_DIR to another`,
+    );
   }
-  if ((stats.mode & 0o777) !== 0o700) chmodSync(directory, 0o700);
+  if ((stats.mode & OTHERS) === 0) return;
+  const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
+  throw new GigatunError(
+    'PERMISSION',
+    `expected a directory that only its owner may enter (mode 0700), got ${directory} with mode ${mode}; ` +
+      'set GIGATUN_RUN_DIR to one for gigatun alone, such as one that does not exist yet',
+  );
 }
 
 /**

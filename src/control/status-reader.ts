@@ -76,8 +76,9 @@ function isLane(value: unknown): value is LaneSnapshot {
   return (
     hasTexts(fields, ['name']) &&
     isTextOrNull(fields.activity) &&
-    hasNumbers(fields, ['wallNs', 'commitsCount']) &&
+    hasNumbers(fields, ['wallNs', 'commitsCount', 'sleepNs']) &&
     hasNumbers(asRecord(fields.activitiesNs), namesOf(ACTIVITIES)) &&
+    hasNumbers(asRecord(fields.coreWaitNs), namesOf(ACTIVITIES)) &&
     hasNumbers(asRecord(fields.counts), namesOf(COUNTERS)) &&
     hasNumbers(asRecord(fields.drops), namesOf(DROP_REASONS)) &&
     hasNumbers(usage, USAGE_KEYS) &&

@@ -10,11 +10,12 @@
 import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import type { RunCommand } from './command.ts';
+import { MTU_MIN_IPV6 } from './config-limits.ts';
 import type { DeviceConfig, TunnelConfig } from './config-types.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
 import { type ControlServer, isAlive, openControlServer } from './control-server.ts';
 import { runHooks } from './hooks.ts';
-import { applyLink, type LinkTools, recoverLink } from './link-apply.ts';
+import { type LinkTools, openLink, recoverLink } from './link-apply.ts';
 import { deriveMtu, findFreeTable, gatherFacts, linkExists } from './link-facts.ts';
 import { needsMark, planLink } from './link-plan.ts';
 import type { Logger } from './log.ts';
@@ -62,8 +63,10 @@ export interface TunnelRequest {
   readonly log: Logger;
   /** Told of anything that takes long, in words for a person. */
   readonly report: (text: string) => void;
-  /** Ends the start; its reason is what bringUp then throws. */
+  /** Ends the start, a hook under way included; its reason is what bringUp then throws. */
   readonly signal: AbortSignal;
+  /** Ends the hooks of the way down; what is behind them is still undone. Without it they take their time. */
+  readonly force?: AbortSignal;
 }
 
 export interface TunnelTools {
@@ -72,13 +75,12 @@ export interface TunnelTools {
 }
 
 const LANES_DEFAULT = 1;
-/** Linux removes IPv6 from an interface below this MTU (RFC 8200, section 5). */
-const MTU_MIN_IPV6 = 1_280;
+const NEVER: AbortSignal = new AbortController().signal;
 
 /**
  * Brings a tunnel up.
  *
- * @throws GigatunError of the step that failed; by then everything before it is undone.
+ * @throws GigatunError of the step that failed; by then everything before it is undone, or the error says what is not.
  */
 export async function bringUp(request: TunnelRequest, tools: TunnelTools): Promise<Tunnel> {
   prepareRunDirectory(request.directory);
@@ -93,7 +95,7 @@ interface Undo {
 }
 
 export class Tunnel {
-  /** Resolves when everything is gone. */
+  /** Resolves when everything is gone; with an error if something could not be undone. */
   readonly closed: Promise<TunnelEnd>;
   readonly #request: TunnelRequest;
   readonly #tools: TunnelTools;
@@ -125,7 +127,7 @@ export class Tunnel {
     } catch (error) {
       this.#state = 'closing';
       await this.#removeAll();
-      throw asGigatunError(this.#signal.aborted ? this.#signal.reason : error, `bring ${this.#request.name} up`);
+      throw this.#startError(this.#signal.aborted ? this.#signal.reason : error);
     }
   }
 
@@ -135,7 +137,7 @@ export class Tunnel {
     if (this.#state === 'running') {
       this.#state = 'closing';
       await this.#removeAll();
-      this.#closed.resolve(end);
+      this.#closed.resolve({ ...end, error: end.error ?? this.#leftError() });
     }
     await this.#removed.promise;
   }
@@ -159,8 +161,8 @@ export class Tunnel {
     // Not awaited: close() ends with this very connection, after its answer.
     void this.close({ reason: 'asked by gigatun down', error: null });
     await this.#removed.promise;
-    if (this.#failures.length > 0)
-      throw new GigatunError('SYSTEM', `not all could be undone: ${this.#failures.join('; ')}`);
+    const error = this.#leftError();
+    if (error !== null) throw error;
     return { removed: true };
   }
 
@@ -237,8 +239,9 @@ export class Tunnel {
       log.warn(warning);
       this.#request.report(`warning: ${warning}`);
     }
-    const link = await applyLink(plan, this.#linkTools());
+    const link = openLink(this.#linkTools());
     this.#undos.push({ what: 'undo the link', run: () => link.undo() });
+    await link.carryOut(plan);
   }
 
   #linkTools(): LinkTools {
@@ -249,9 +252,12 @@ export class Tunnel {
   /** Runs the hooks of one stage of the way up; from then on their counterparts belong to the way down, even if one fails. */
   async #hooks(key: string, commands: readonly string[], undoKey: string, undos: readonly string[]): Promise<void> {
     this.#signal.throwIfAborted();
-    const { name, log } = this.#request;
-    this.#undos.push({ what: `${undoKey} commands`, run: () => runHooks(undoKey, undos, name, log) });
-    await runHooks(key, commands, name, log);
+    const { name, log, force = NEVER } = this.#request;
+    this.#undos.push({
+      what: `${undoKey} commands`,
+      run: () => runHooks(undoKey, undos, { name, log, signal: force }),
+    });
+    await runHooks(key, commands, { name, log, signal: this.#signal });
   }
 
   async #removeAll(): Promise<void> {
@@ -266,6 +272,18 @@ export class Tunnel {
   #note(error: unknown): void {
     this.#failures.push(messageOf(error));
     this.#request.log.error(messageOf(error));
+  }
+
+  /** Null when nothing is left. */
+  #leftError(): GigatunError | null {
+    if (this.#failures.length === 0) return null;
+    return new GigatunError('SYSTEM', `not all could be undone: ${this.#failures.join('; ')}`);
+  }
+
+  #startError(cause: unknown): GigatunError {
+    const error = asGigatunError(cause, `bring ${this.#request.name} up`);
+    const left = this.#leftError();
+    return left === null ? error : new GigatunError(error.code, `${error.message}; ${left.message}`, { cause: error });
   }
 }
 

@@ -3,8 +3,18 @@
  *
  *     a: wa 10.77.0.1, fd77::1 --TUN--[10.99.0.1]== veth ==[10.99.0.2]-- b (nobody answers unless a test starts it)
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { formatKey, generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
@@ -106,6 +116,7 @@ tunnelSuite('gigatun up', ['nft', 'ping'], () => {
   describe('in the background', testBackground);
   describe('in the foreground', testForeground);
   describe('that fails', testFailures);
+  describe('undoing', testUndoing);
   describe('after a kill', testKill);
   describe('with a default route', testDefaultRoute);
   describe('with name servers', testNameServers);
@@ -175,6 +186,15 @@ function testBackground(): void {
     expect(code).toBe(0);
     expect(stderr).toMatch(/everybody may read the private key[\s\S]*:4:1: warning: SaveConfig[\s\S]*wa is up/);
   });
+
+  it('warns of a LOG_LEVEL that is none', async () => {
+    const { code, stderr } = await a.run(
+      [process.execPath, CLI, 'up', configFile('wa')],
+      optionsOf({ LOG_LEVEL: 'inof' }),
+    );
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^warning: expected LOG_LEVEL .* got "inof"; it is error now\n/);
+  });
 }
 
 function testForeground(): void {
@@ -215,6 +235,45 @@ function testForeground(): void {
     const program = await foreground(configFile('wa', { lines }));
     await program.stop();
     expect(readFileSync(record, 'utf8')).toBe('PreUp wa 0\nPostUp wa 1\nPreDown wa 1\nPostDown wa 0\n');
+  });
+}
+
+function testUndoing(): void {
+  it('that hangs in a hook is forced by a second signal; rules and routes still go', async () => {
+    const lines = ['PreDown = sleep infinity; true'];
+    const program = await foreground(configFile('wa', { allowedIps: '0.0.0.0/0', lines }));
+    program.signal('SIGINT');
+    program.signal('SIGTERM');
+    await program.waitForOutput(/ info hook key=PreDown /, 10_000);
+    // Two signals at once are one.
+    await delay(700);
+    expect(program.ended).toBe(false);
+    program.signal('SIGINT');
+    const { code, stderr } = await program.finished;
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('a PreDown command was ended') });
+    expectNothingLeft();
+  });
+
+  it('that fails is said with exit code 1, by the tunnel and by down, until it succeeds', async () => {
+    const programs = join(runDirectory, 'programs.log');
+    const env = { PATH: `${programs}:${process.env.PATH}` };
+    mkdirSync(programs);
+    const program = a.start(
+      [process.execPath, CLI, 'up', '-f', configFile('wa', { allowedIps: '0.0.0.0/0' })],
+      optionsOf(env),
+    );
+    await program.waitForOutput(/ info up name=wa\n/, 10_000);
+    writeFileSync(join(programs, 'nft'), '#!/bin/sh\necho planted >&2\nexit 1\n', { mode: 0o755 });
+    program.signal('SIGTERM');
+    expect(await program.finished).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/not all could be .*planted/),
+    });
+    expect(filesLeft()).toEqual(['wa.undo']);
+    const again = await a.run([process.execPath, CLI, 'down', 'wa'], optionsOf(env));
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('planted') });
+    expect(await gigatun('down', 'wa')).toMatchObject({ code: 0, stderr: expect.stringContaining('is removed') });
+    expectNothingLeft();
   });
 }
 
@@ -310,6 +369,36 @@ function testFailures(): void {
     program.signal('SIGINT');
     expect(await program.finished).toMatchObject({ code: 1, stderr: expect.stringContaining('stopped by SIGTERM') });
     expectNothingLeft();
+  });
+
+  it('because it was interrupted in a hook that hangs ends the hook and leaves nothing', async () => {
+    const program = a.start(
+      [process.execPath, CLI, 'up', '-f', configFile('wa', { lines: ['PreUp = sleep infinity; true'] })],
+      optionsOf(),
+    );
+    await program.waitForOutput(/ info hook key=PreUp /, 10_000);
+    program.signal('SIGTERM');
+    expect(await program.finished).toMatchObject({ code: 1, stderr: expect.stringContaining('stopped by SIGTERM') });
+    expectNothingLeft();
+  });
+
+  it('because down was faster leaves nothing, and down waits for it', async () => {
+    const file = configFile('wa', { allowedIps: '0.0.0.0/0', lines: ['PostUp = sleep 30'] });
+    const program = a.start([process.execPath, CLI, 'up', '-f', file], optionsOf());
+    await program.waitForOutput(/ info hook key=PostUp /, 10_000);
+    expect(stateOf(a)).toContain('suppress_prefixlength');
+    expect(await gigatun('down', 'wa')).toMatchObject({ code: 0, stderr: '' });
+    expectNothingLeft();
+    expect(await program.finished).toMatchObject({ code: 1, stderr: expect.stringContaining('asked by gigatun down') });
+  });
+
+  it('because the run directory is open to others says so, and leaves its mode', async () => {
+    const file = configFile('wa');
+    chmodSync(runDirectory, 0o755);
+    const { code, stderr } = await gigatun('up', file);
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('mode 0700') });
+    expect(statSync(runDirectory).mode & 0o777).toBe(0o755);
+    chmodSync(runDirectory, 0o700);
   });
 }
 

@@ -1,13 +1,17 @@
 /** Running programs and hooks: what they get, what their ends mean, and what is said about them. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatCommand, requireCommand, runCommand } from '../../src/control/command.ts';
-import { runHooks } from '../../src/control/hooks.ts';
+import { type HookTools, runHooks } from '../../src/control/hooks.ts';
 import { formatKey, generatePrivateKey } from '../../src/control/key-text.ts';
 import { asGigatunError } from '../../src/control/system-error.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { fakeRunner, keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
+
+function toolsOf(): HookTools {
+  return { name: 'wg0', log: keptLog().log, signal: new AbortController().signal };
+}
 
 describe('a command', () => {
   it('gets its arguments as they are, its input, and the C locale', async () => {
@@ -65,28 +69,48 @@ describe('a command', () => {
 describe('hooks', () => {
   it('run in order, by a shell, with the name of the interface', async () => {
     const record = join(temporaryDirectory(), 'record');
-    await runHooks('PostUp', [`echo one %i,%i > ${record}`, `echo two >> ${record}`], 'wg0', keptLog().log);
+    await runHooks('PostUp', [`echo one %i,%i > ${record}`, `echo two >> ${record}`], toolsOf());
     expect(readFileSync(record, 'utf8')).toBe('one wg0,wg0\ntwo\n');
   });
 
   it('stop at the first that fails', async () => {
     const record = join(temporaryDirectory(), 'record');
-    const error = await rejectionOf(
-      runHooks('PreUp', [`echo a > ${record}; exit 9`, `echo b > ${record}`], 'wg0', keptLog().log),
-    );
+    const error = await rejectionOf(runHooks('PreUp', [`echo a > ${record}; exit 9`, `echo b > ${record}`], toolsOf()));
     expect(error).toMatchObject({ code: 'SYSTEM', message: expect.stringContaining('a PreUp command failed (9)') });
     expect(readFileSync(record, 'utf8')).toBe('a\n');
   });
 
   it('that a signal ends have failed', async () => {
-    const error = await rejectionOf(runHooks('PreUp', ['kill -TERM $$'], 'wg0', keptLog().log));
+    const error = await rejectionOf(runHooks('PreUp', ['kill -TERM $$'], toolsOf()));
     expect(error).toMatchObject({ message: expect.stringContaining('signal SIGTERM') });
+  });
+
+  it('are ended by the signal with all they have started, even if they will not, and the next ones are left out', async () => {
+    const record = join(temporaryDirectory(), 'record');
+    const stop = new AbortController();
+    const stubborn = `trap "" TERM; (trap - TERM; echo $BASHPID > ${record}; exec sleep 100); exec sleep 100`;
+    const running = rejectionOf(
+      runHooks('PreUp', [stubborn, `echo b > ${record}`], { ...toolsOf(), signal: stop.signal }),
+    );
+    await expect.poll(() => existsSync(record) && readFileSync(record, 'utf8')).toMatch(/\n/);
+    const pid = Number(readFileSync(record, 'utf8'));
+    stop.abort();
+    expect(await running).toMatchObject({
+      code: 'GONE',
+      message: expect.stringContaining('was ended (signal SIGKILL)'),
+    });
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    expect(await rejectionOf(runHooks('PreUp', ['true'], { ...toolsOf(), signal: stop.signal }))).toMatchObject({
+      code: 'GONE',
+      message: expect.stringContaining('left out'),
+    });
+    expect(readFileSync(record, 'utf8')).toBe(`${pid}\n`);
   });
 
   it('never bring a key into a message', async () => {
     const key = formatKey(generatePrivateKey());
     const { log, lines } = keptLog();
-    const error = await rejectionOf(runHooks('PostUp', [`false ${key}`], 'wg0', log));
+    const error = await rejectionOf(runHooks('PostUp', [`false ${key}`], { ...toolsOf(), log }));
     expect(`${error} ${lines.join()}`).not.toContain(key.slice(0, 20));
   });
 });

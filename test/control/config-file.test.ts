@@ -351,3 +351,21 @@ function mutated(text: string): fc.Arbitrary<string> {
     .tuple(fc.nat(text.length), fc.nat(20), fc.string({ unit: 'binary', maxLength: 10 }))
     .map(([start, length, scrap]) => text.slice(0, start) + scrap + text.slice(start + length));
 }
+
+describe('more peers than a device holds', () => {
+  const peersText = (count: number): string => {
+    const key = Buffer.alloc(32, 1);
+    const sections = Array.from({ length: count }, (_, at) => {
+      key.writeUInt32BE(at);
+      return `[Peer]\nPublicKey = ${key.toString('base64')}\n`;
+    });
+    return `${HEAD}${sections.join('')}`;
+  };
+
+  it('are a problem of the file, with the place of the first that is too many', () => {
+    expect(problemsOf(peersText(65_536))).toEqual([]);
+    const [problem, ...others] = problemsOf(peersText(65_538));
+    expect(problem).toMatch(/^wg0\.conf:131075:\d: expected at most 65536 peers, got 65538; /);
+    expect(others).toEqual([]);
+  });
+});

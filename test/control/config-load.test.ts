@@ -1,7 +1,8 @@
 /** Finding and reading a configuration file, and naming the interface after it. */
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { interfaceNameOf, loadConfig } from '../../src/control/config-load.ts';
 import { formatKey, generatePrivateKey } from '../../src/control/key-text.ts';
 import { temporaryDirectory } from './support/fakes.ts';
@@ -52,6 +53,18 @@ describe('a path', () => {
     for (const file of ['file', 'too-long-a-name-it-is.conf', 'no-extension', '..conf']) written(directory, file);
     mkdirSync(join(directory, 'dir.conf'));
     expect(() => loadConfig(join(directory, name))).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('of a FIFO is refused, as the background form could not read it again', () => {
+    const path = join(temporaryDirectory(), 'wg0.conf');
+    execFileSync('mkfifo', ['-m', '600', path]);
+    const writer = spawn('sh', ['-c', 'printf %s "$0" > "$1"', TEXT, path]);
+    onTestFinished(() => {
+      writer.kill('SIGKILL');
+    });
+    expect(() => loadConfig(path)).toThrow(
+      expect.objectContaining({ code: 'CONFIG', message: expect.stringContaining('a regular file, got') }),
+    );
   });
 
   it('stands before each problem of the file as it was typed', () => {

@@ -1,5 +1,5 @@
 /** The control socket, both ends: ordinary use, strangers, crowds, and the dead. */
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import {
   isAlive,
   openControlServer,
 } from '../../src/control/control-server.ts';
-import { prepareRunDirectory, socketPath } from '../../src/control/run-directory.ts';
+import { prepareRunDirectory, socketPath, startingSocketPath } from '../../src/control/run-directory.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
 
@@ -110,7 +110,9 @@ describe('a control socket', () => {
     const slow = new Promise<string>((resolve) => {
       release = resolve;
     });
-    const { directory, path, server } = await serve('wg0', { stats: () => slow });
+    const { directory, server } = await serve('new', { stats: () => slow });
+    const path = socketPath(directory, 'wg0');
+    server.moveTo(path);
     const client = await ControlClient.connect(directory, 'wg0');
     const idle = await connected(path);
     const idleEnded = new Promise((resolve) => idle.once('close', resolve));
@@ -118,6 +120,8 @@ describe('a control socket', () => {
     await delay(20);
     const closing = server.close();
     await idleEnded;
+    // Whoever sees its connection end finds the socket gone, even while another still waits for its answer.
+    expect(existsSync(path)).toBe(false);
     release('late');
     expect(await answer).toBe('late');
     await closing;
@@ -244,6 +248,17 @@ describe('a client', () => {
     expect(await runningNames(directory)).toEqual(['wg1', 'wg2']);
   });
 
+  it('reaches one that is still starting when it wants to', async () => {
+    const { directory, path, server } = await serve();
+    server.moveTo(startingSocketPath(directory, 'wg0'));
+    expect(await rejectionOf(ControlClient.connect(directory, 'wg0'))).toMatchObject({ code: 'NOT_FOUND' });
+    const early = await ControlClient.connectEarly(directory, 'wg0');
+    expect(await early.call('version')).toBeNull();
+    early.close();
+    server.moveTo(path);
+    (await ControlClient.connectEarly(directory, 'wg0')).close();
+  });
+
   it('says so when none runs, or there is no directory', async () => {
     const directory = temporaryDirectory();
     const message = 'no gigatun interface wg0; none runs';
@@ -321,11 +336,24 @@ describe('lines', () => {
 });
 
 describe('the run directory', () => {
-  it('is made for its owner alone, and closed if it was open', () => {
+  it('is made for its owner alone', () => {
     const directory = join(temporaryDirectory(), 'a', 'b');
     prepareRunDirectory(directory);
     expect(statSync(directory).mode & 0o777).toBe(0o700);
     prepareRunDirectory(directory);
+  });
+
+  it.each([0o755, 0o750, 0o701, 0o1777])('that others may enter (%o) is refused and stays as it is', (mode) => {
+    const directory = temporaryDirectory();
+    chmodSync(directory, mode);
+    const modeText = mode.toString(8).padStart(4, '0');
+    expect(() => prepareRunDirectory(directory)).toThrow(
+      expect.objectContaining({
+        code: 'PERMISSION',
+        message: expect.stringMatching(new RegExp(`mode 0700.* with mode ${modeText}; set GIGATUN_RUN_DIR`)),
+      }),
+    );
+    expect(statSync(directory).mode & 0o7777).toBe(mode);
   });
 
   it('must be a directory', () => {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { applyLink, type LinkTools, recoverLink } from '../../src/control/link-apply.ts';
+import { type Link, type LinkTools, openLink, recoverLink } from '../../src/control/link-apply.ts';
 import type { LinkPlan, LinkStep } from '../../src/control/link-plan.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { type FakeRunner, fakeRunner, keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
@@ -16,6 +16,20 @@ const PLAN: LinkPlan = { steps: [step('a'), step('b', { undo: null }), step('c')
 
 function toolsOf(runner: FakeRunner, signal: AbortSignal = new AbortController().signal): LinkTools {
   return { run: runner.run, log: keptLog().log, journal: join(temporaryDirectory(), 'wg0.undo'), signal };
+}
+
+async function applyLink(plan: LinkPlan, tools: LinkTools): Promise<Link> {
+  const link = openLink(tools);
+  await link.carryOut(plan);
+  return link;
+}
+
+/** Carries out a plan that fails, undoes it, and gives the failure. */
+async function failedLink(plan: LinkPlan, tools: LinkTools): Promise<unknown> {
+  const link = openLink(tools);
+  const error = await rejectionOf(link.carryOut(plan));
+  await link.undo();
+  return error;
 }
 
 describe('a plan', () => {
@@ -41,7 +55,7 @@ describe('a plan', () => {
       text === `ip do ${word}` ? { status: 2, stderr: 'RTNETLINK answers: No such device\n' } : null,
     );
     const tools = toolsOf(runner);
-    const error = await rejectionOf(applyLink(PLAN, tools));
+    const error = await failedLink(PLAN, tools);
     expect(error).toMatchObject({ code: 'SYSTEM', message: `ip do ${word} failed: RTNETLINK answers: No such device` });
     expect(runner.commands.filter((text) => text.startsWith('ip undo'))).toEqual(undone);
     expect(existsSync(tools.journal)).toBe(false);
@@ -54,11 +68,45 @@ describe('a plan', () => {
     expect(runner.commands).toEqual(['ip do a', 'ip do b', 'ip undo b']);
   });
 
-  it('is undone to the end even if undoing fails on the way', async () => {
-    const runner = fakeRunner((text) => (text === 'ip undo d' ? { status: 1 } : null));
-    const link = await applyLink(PLAN, toolsOf(runner));
+  it('is undone to the end even if undoing fails on the way; what failed is told, kept, and tried again', async () => {
+    const failing = new Set(['ip undo d', 'ip undo a']);
+    const runner = fakeRunner((text) => (failing.has(text) ? { status: 1, stderr: `no ${text}` } : null));
+    const tools = toolsOf(runner);
+    const link = await applyLink(PLAN, tools);
+    const error = await rejectionOf(link.undo());
+    expect(error).toMatchObject({ code: 'SYSTEM', message: expect.stringMatching(/no ip undo d; .*no ip undo a/) });
+    expect(error).toHaveProperty('message', expect.stringContaining(tools.journal));
+    expect(runner.commands.splice(0).slice(-3)).toEqual(['ip undo d', 'ip undo c', 'ip undo a']);
+    expect(JSON.parse(readFileSync(tools.journal, 'utf8'))).toEqual([step('a').undo, step('d').undo]);
+    failing.delete('ip undo d');
+    expect(await rejectionOf(link.undo())).toBeInstanceOf(GigatunError);
+    failing.clear();
     await link.undo();
-    expect(runner.commands.slice(-3)).toEqual(['ip undo d', 'ip undo c', 'ip undo a']);
+    expect(runner.commands).toEqual(['ip undo d', 'ip undo a', 'ip undo a']);
+    expect(existsSync(tools.journal)).toBe(false);
+  });
+
+  it.each([
+    'RTNETLINK answers: No such file or directory',
+    'RTNETLINK answers: No such process',
+    'Error: ipv4: FIB table does not exist.',
+    'Cannot find device "wg0"',
+    'RTNETLINK answers: Address family not supported by protocol',
+  ])('counts as undone where others were faster: %s', async (stderr) => {
+    const runner = fakeRunner((text) => (text.startsWith('ip undo') ? { status: 2, stderr } : null));
+    const tools = toolsOf(runner);
+    const link = await applyLink(PLAN, tools);
+    await link.undo();
+    expect(existsSync(tools.journal)).toBe(false);
+  });
+
+  it('takes no other program at that word', async () => {
+    const undo = { kind: 'run', command: { program: 'resolvconf', args: ['-d', 'wg0'] } } as const;
+    const runner = fakeRunner((text) =>
+      text === 'resolvconf -d wg0' ? { status: 1, stderr: '/etc/resolv.conf: No such file or directory' } : null,
+    );
+    const link = await applyLink({ ...PLAN, steps: [step('a', { undo })] }, toolsOf(runner));
+    expect(await rejectionOf(link.undo())).toMatchObject({ code: 'SYSTEM' });
   });
 
   it('is stopped between two steps by the signal, with its reason', async () => {
@@ -68,7 +116,7 @@ describe('a plan', () => {
       if (text === 'ip do c') stop.abort(reason);
       return null;
     });
-    expect(await rejectionOf(applyLink(PLAN, toolsOf(runner, stop.signal)))).toBe(reason);
+    expect(await failedLink(PLAN, toolsOf(runner, stop.signal))).toBe(reason);
     expect(runner.commands).toEqual(['ip do a', 'ip do b', 'ip do c', 'ip undo c', 'ip undo a']);
   });
 
@@ -107,10 +155,17 @@ describe('a journal', () => {
   }
 
   it('lets the next process undo what a killed one did', async () => {
-    const runner = fakeRunner((text) => (text === 'ip undo c' ? { status: 2 } : null));
+    const failing = new Set(['ip undo c']);
+    const runner = fakeRunner((text) => (failing.has(text) ? { status: 2, stderr: 'busy' } : null));
     const tools = { ...(await killedAfter()), run: runner.run };
+    expect(await rejectionOf(recoverLink(tools))).toMatchObject({
+      code: 'SYSTEM',
+      message: expect.stringMatching(/^an earlier gigatun left .*ip undo c failed: busy/),
+    });
+    expect(runner.commands.splice(0)).toEqual(['ip undo d', 'ip undo c', 'ip undo a']);
+    failing.clear();
     expect(await recoverLink(tools)).toBe(true);
-    expect(runner.commands).toEqual(['ip undo d', 'ip undo c', 'ip undo a']);
+    expect(runner.commands).toEqual(['ip undo c']);
     expect(await recoverLink(tools)).toBe(false);
   });
 

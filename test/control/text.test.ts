@@ -171,12 +171,19 @@ describe('the log', () => {
   });
 
   it.each([
-    ['verbose', 'debug'],
-    ['DEBUG', 'debug'],
-    ['silent', 'silent'],
-    ['nonsense', 'error'],
-    [undefined, 'error'],
-  ] as const)('level %s is %s', (text, level) => expect(logLevelOf(text, 'error')).toBe(level));
+    ['verbose', 'debug', 0],
+    ['DEBUG', 'debug', 0],
+    ['silent', 'silent', 0],
+    ['', 'error', 0],
+    [undefined, 'error', 0],
+    ['nonsense', 'error', 1],
+  ] as const)('level %s is %s, with %i warnings', (text, level, count) => {
+    const warnings: string[] = [];
+    expect(logLevelOf(text, 'error', (warning) => warnings.push(warning))).toBe(level);
+    expect(warnings).toHaveLength(count);
+    if (count > 0)
+      expect(warnings[0]).toMatch(/verbose, debug, info, warn, error, silent, got "nonsense"; it is error/);
+  });
 });
 
 describe('the nearest word', () => {

@@ -6,6 +6,7 @@ import type { CommandResult } from '../../src/control/command.ts';
 import { parseConfig } from '../../src/control/config-file.ts';
 import { ControlClient, callControl } from '../../src/control/control-client.ts';
 import { formatKey, generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
+import { recoverTunnel } from '../../src/control/recovery.ts';
 import { journalPath, socketPath } from '../../src/control/run-directory.ts';
 import {
   bringUp,
@@ -212,6 +213,45 @@ describe('a start that fails', () => {
     expect(leftIn(all.directory)).toEqual([]);
   });
 
+  it('tells also what could not be undone', async () => {
+    const all = stage({
+      allowedIps: '0.0.0.0/0',
+      lines: ['PostUp = exit 3'],
+      answer: (text) => (text.includes('rule delete not') ? { status: 2, stderr: 'refused' } : null),
+    });
+    expect(await rejectionOf(all.up())).toMatchObject({
+      message: expect.stringMatching(/a PostUp command failed \(3\).*; not all could be undone: .*refused/),
+    });
+    expect(leftIn(all.directory)).toEqual(['wg0.undo']);
+  });
+
+  it.each(['PreUp', 'PostUp'])('because it was stopped ends a %s that hangs', async (key) => {
+    const stop = new AbortController();
+    const reason = new GigatunError('GONE', 'stopped by SIGINT');
+    const all = stage({ lines: [`${key} = sleep 100`] });
+    const starting = rejectionOf(all.up({ signal: stop.signal }));
+    await expect.poll(() => all.events.at(-1)).toBe(`${key} wg0`);
+    stop.abort(reason);
+    expect(await starting).toBe(reason);
+    expect(all.events.at(-1)).toBe('PostDown wg0');
+    expect(leftIn(all.directory)).toEqual([]);
+  });
+
+  it('because it was asked to end while it started says so, and the asker hears when all is gone', async () => {
+    const all = stage({ allowedIps: '0.0.0.0/0', lines: ['PostUp = sleep 100'] });
+    const starting = rejectionOf(all.up());
+    await expect.poll(() => all.events.at(-1)).toBe('PostUp wg0');
+    const { run, commands } = fakeRunner();
+    const recovering = recoverTunnel({ name: 'wg0', directory: all.directory, run, log: keptLog().log });
+    expect(await rejectionOf(recovering)).toMatchObject({ code: 'BUSY' });
+    expect(commands).toEqual([]);
+    const client = await ControlClient.connectEarly(all.directory, 'wg0');
+    expect(await client.call('down')).toEqual({ removed: true });
+    await client.closed;
+    expect(leftIn(all.directory)).toEqual([]);
+    expect(await starting).toMatchObject({ code: 'GONE', message: 'asked by gigatun down' });
+  });
+
   it('because the device died meanwhile says why it died', async () => {
     const error = new GigatunError('GONE', 'lane 0 ended: out of memory');
     const all = stage({
@@ -267,6 +307,40 @@ describe('a running tunnel', () => {
     const error = await rejectionOf(callControl(all.directory, 'wg0', 'down'));
     expect(error).toMatchObject({ code: 'SYSTEM', message: expect.stringMatching(/PreDown .*; stuck$/) });
     expect(all.events.slice(-2)).toEqual(['close device', 'PostDown wg0']);
+    expect(leftIn(all.directory)).toEqual([]);
+  });
+
+  it('ends with an error when a rule could not be undone, and the next down tries again', async () => {
+    const failing = new Set(['ip -4 rule delete not fwmark 51820 table 51820']);
+    const answer = (text: string) => (failing.has(text) ? { status: 2, stderr: 'Operation not permitted' } : null);
+    const all = stage({ allowedIps: '0.0.0.0/0', answer });
+    const tunnel = await all.up();
+    await tunnel.close({ reason: 'stopped by SIGTERM', error: null });
+    expect(await tunnel.closed).toMatchObject({
+      reason: 'stopped by SIGTERM',
+      error: { code: 'SYSTEM', message: expect.stringMatching(/^not all could be undone: .* not permitted/) },
+    });
+    expect(leftIn(all.directory)).toEqual(['wg0.undo']);
+    expect(await rejectionOf(all.up())).toMatchObject({ message: expect.stringContaining('left behind') });
+    failing.clear();
+    const { run, commands } = fakeRunner();
+    const { log } = keptLog();
+    expect(await recoverTunnel({ name: 'wg0', directory: all.directory, run, log })).toBe(true);
+    expect(commands).toEqual(['ip -4 rule delete not fwmark 51820 table 51820']);
+    expect(leftIn(all.directory)).toEqual([]);
+  });
+
+  it('takes its rules down even if a hook of the way down hangs, once it is forced', async () => {
+    const force = new AbortController();
+    const all = stage({ allowedIps: '0.0.0.0/0', lines: ['PreDown = sleep 100'] });
+    const tunnel = await all.up({ force: force.signal });
+    const closing = tunnel.close({ reason: '', error: null });
+    await expect.poll(() => all.events.at(-1)).toBe('PreDown wg0');
+    force.abort();
+    await closing;
+    expect((await tunnel.closed).error?.message).toMatch(
+      /a PreDown command was ended .*a PostDown command was left out/,
+    );
     expect(leftIn(all.directory)).toEqual([]);
   });
 
