@@ -94,8 +94,7 @@ export function splitSegments(
   count: number,
 ): void {
   if (packet.kind === GSO.NONE) appendSingle(packet, batch, arena);
-  else if (packet.kind === GSO.UDP) splitUdp(packet, batch, arena, from, count);
-  else splitTcp(packet, batch, arena, from, count);
+  else splitSuper(packet, batch, arena, from, count);
 }
 
 function appendSingle(packet: SuperPacket, batch: OutboundBatch, arena: Arena): void {
@@ -111,12 +110,13 @@ function appendSingle(packet: SuperPacket, batch: OutboundBatch, arena: Arena): 
   batch.segments += 1;
 }
 
-function splitTcp(packet: SuperPacket, batch: OutboundBatch, arena: Arena, from: number, count: number): void {
+/** One loop for TCP and UDP: headers differ by a few fields, and where the checksum stands. */
+function splitSuper(packet: SuperPacket, batch: OutboundBatch, arena: Arena, from: number, count: number): void {
   const { words, view } = arena;
-  const { ip, isIpv4, headerLength, segmentPayload, payloadLength, transportStart, segments } = packet;
-  const sequence = view.getInt32(ip + transportStart + TCP.SEQUENCE);
-  const flags = view.getUint8(ip + transportStart + TCP.FLAGS);
-  const pseudoSum = pseudoHeaderSum(view, ip, isIpv4, PROTOCOL.TCP);
+  const { ip, isIpv4, kind, headerLength, segmentPayload, payloadLength, transportStart } = packet;
+  const isUdp = kind === GSO.UDP;
+  const pseudoSum = pseudoHeaderSum(view, ip, isIpv4, isUdp ? PROTOCOL.UDP : PROTOCOL.TCP);
+  const checksumField = transportStart + (isUdp ? UDP.CHECKSUM : TCP.CHECKSUM);
   const ipv4Sum = isIpv4 ? ipv4ConstantSum(view, ip) : 0;
   const ipv4Id = view.getUint16(ip + IPV4.ID);
   const headerStride = (headerLength + 15) & ~15;
@@ -128,19 +128,15 @@ function splitTcp(packet: SuperPacket, batch: OutboundBatch, arena: Arena, from:
     copyWords(words, header >> 2, ip >> 2, headerStride >> 2);
     if (isIpv4) finishIpv4(view, header, headerLength + length, (ipv4Id + segment) & 0xffff, ipv4Sum);
     else view.setUint16(header + IPV6.PAYLOAD_LENGTH, headerLength - IPV6.HEADER_LENGTH + length);
-    const tcp = header + transportStart;
-    view.setInt32(tcp + TCP.SEQUENCE, (sequence + start) | 0);
-    // FIN and PSH belong to the last segment, CWR to the first (RFC 3168, 6.1.2).
-    let kept = segment === segments - 1 ? flags : flags & ~(FLAG.FIN | FLAG.PSH);
-    if (segment !== 0) kept &= ~FLAG.CWR;
-    view.setUint8(tcp + TCP.FLAGS, kept);
-    view.setUint16(tcp + TCP.CHECKSUM, 0);
+    if (isUdp) view.setUint16(header + transportStart + UDP.LENGTH, UDP.HEADER_LENGTH + length);
+    else finishTcp(view, header + transportStart, packet, segment, start);
+    view.setUint16(header + checksumField, 0);
     words[seal + SEAL.HEAD_OFFSET] = header;
     words[seal + SEAL.HEAD_LENGTH] = headerLength;
     words[seal + SEAL.PAYLOAD_OFFSET] = ip + headerLength + start;
     words[seal + SEAL.PAYLOAD_LENGTH] = length;
     words[seal + SEAL.CHECKSUM_START] = transportStart;
-    words[seal + SEAL.CHECKSUM_FIELD] = transportStart + TCP.CHECKSUM;
+    words[seal + SEAL.CHECKSUM_FIELD] = checksumField;
     words[seal + SEAL.CHECKSUM_SEED] = pseudoSum + headerLength - transportStart + length;
     header += headerStride;
     seal += SEAL.WORDS;
@@ -149,35 +145,13 @@ function splitTcp(packet: SuperPacket, batch: OutboundBatch, arena: Arena, from:
   batch.segments += count;
 }
 
-function splitUdp(packet: SuperPacket, batch: OutboundBatch, arena: Arena, from: number, count: number): void {
-  const { words, view } = arena;
-  const { ip, isIpv4, headerLength, segmentPayload, payloadLength, transportStart } = packet;
-  const pseudoSum = pseudoHeaderSum(view, ip, isIpv4, PROTOCOL.UDP);
-  const ipv4Sum = isIpv4 ? ipv4ConstantSum(view, ip) : 0;
-  const ipv4Id = view.getUint16(ip + IPV4.ID);
-  const headerStride = (headerLength + 15) & ~15;
-  let header = batch.headerEnd;
-  let seal = (arena.seals >> 2) + batch.segments * SEAL.WORDS;
-  for (let segment = from; segment < from + count; segment += 1) {
-    const start = segment * segmentPayload;
-    const length = Math.min(segmentPayload, payloadLength - start);
-    copyWords(words, header >> 2, ip >> 2, headerStride >> 2);
-    if (isIpv4) finishIpv4(view, header, headerLength + length, (ipv4Id + segment) & 0xffff, ipv4Sum);
-    else view.setUint16(header + IPV6.PAYLOAD_LENGTH, headerLength - IPV6.HEADER_LENGTH + length);
-    view.setUint16(header + transportStart + UDP.LENGTH, UDP.HEADER_LENGTH + length);
-    view.setUint16(header + transportStart + UDP.CHECKSUM, 0);
-    words[seal + SEAL.HEAD_OFFSET] = header;
-    words[seal + SEAL.HEAD_LENGTH] = headerLength;
-    words[seal + SEAL.PAYLOAD_OFFSET] = ip + headerLength + start;
-    words[seal + SEAL.PAYLOAD_LENGTH] = length;
-    words[seal + SEAL.CHECKSUM_START] = transportStart;
-    words[seal + SEAL.CHECKSUM_FIELD] = transportStart + UDP.CHECKSUM;
-    words[seal + SEAL.CHECKSUM_SEED] = pseudoSum + UDP.HEADER_LENGTH + length;
-    header += headerStride;
-    seal += SEAL.WORDS;
-  }
-  batch.headerEnd = header;
-  batch.segments += count;
+/** Sequence number and flags of a segment: FIN and PSH belong to the last one, CWR to the first (RFC 3168, 6.1.2). */
+function finishTcp(view: DataView, tcp: number, packet: SuperPacket, segment: number, start: number): void {
+  view.setInt32(tcp + TCP.SEQUENCE, (view.getInt32(tcp + TCP.SEQUENCE) + start) | 0);
+  let flags = view.getUint8(tcp + TCP.FLAGS);
+  if (segment !== packet.segments - 1) flags &= ~(FLAG.FIN | FLAG.PSH);
+  if (segment !== 0) flags &= ~FLAG.CWR;
+  view.setUint8(tcp + TCP.FLAGS, flags);
 }
 
 /** Headers start at multiples of 16 on both sides, so whole words are copied, a few bytes beyond the header too. */
