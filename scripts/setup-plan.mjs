@@ -7,7 +7,7 @@
 export const NODE_LEAST = [20, 19];
 
 /**
- * Everything gigatun needs from outside npm. `find` is a program's name or a header's path under the include directories;
+ * Everything gigatun needs from outside npm. `find` is a program's name, a header's path under the include directories, or a library;
  * `tasks` are those that fail without it.
  */
 const NEEDS = [
@@ -23,6 +23,10 @@ const NEEDS = [
   need('nft', 'nftables', 'makes packet loss', ['test', 'bench']),
   need('ethtool', 'ethtool', 'switches offloads of veth pairs', ['test', 'bench']),
   need('openssl/evp.h', 'libssl-dev', 'the C tests link against it', ['test', 'bench']),
+  {
+    ...need('libIPSec_MB.so.1', 'libipsec-mb1', 'the faster AEAD back end, tested too', ['test', 'bench']),
+    arch: 'x64',
+  },
   { ...need('intel-ipsec-mb.h', 'libipsec-mb-dev', 'the measuring rod is built on it', ['bench']), arch: 'x64' },
 ];
 

@@ -21,6 +21,7 @@ const INCLUDE_PATHS = [
   '/usr/include/x86_64-linux-gnu',
   '/usr/include/aarch64-linux-gnu',
 ];
+const LIBRARY_PATHS = ['/usr/lib/x86_64-linux-gnu', '/usr/lib64', '/usr/lib', '/usr/local/lib'];
 const OUTPUT_LINES = 40;
 const ADDON = 'build/Release/gigatun.node';
 
@@ -61,6 +62,7 @@ function providePackages(task) {
 /** A program in the search path (system directories included, which users often lack) or a header. */
 function isPresent(find) {
   if (find.endsWith('.h')) return INCLUDE_PATHS.some((path) => existsSync(join(path, find)));
+  if (find.includes('.so')) return LIBRARY_PATHS.some((path) => existsSync(join(path, find)));
   const paths = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_PATHS];
   return paths.some((path) => isExecutable(join(path, find)));
 }

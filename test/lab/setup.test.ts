@@ -16,6 +16,8 @@ describe('needs', () => {
     expect(packagesFor('bench')).toContain('libipsec-mb-dev');
     expect(packagesFor('bench', 'arm64')).not.toContain('libipsec-mb-dev');
     expect(packagesFor('test')).not.toContain('libipsec-mb-dev');
+    expect(packagesFor('test')).toContain('libipsec-mb1');
+    expect(packagesFor('test', 'arm64')).not.toContain('libipsec-mb1');
   });
   it('that are present are not missing', () => {
     expect(missingNeeds('test', 'x64', () => true)).toEqual([]);
