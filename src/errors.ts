@@ -12,6 +12,23 @@ export type ErrorCode =
   | 'PROTOCOL' // the other end of a control socket did not speak as expected
   | 'INTERNAL'; // a broken program: please report
 
+const ERROR_CODES: Readonly<Record<ErrorCode, true>> = {
+  CONFIG: true,
+  PERMISSION: true,
+  BUSY: true,
+  NOT_FOUND: true,
+  UNSUPPORTED: true,
+  SYSTEM: true,
+  GONE: true,
+  PROTOCOL: true,
+  INTERNAL: true,
+};
+
+/** Whether a value that came from another thread or process is one of the codes. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value);
+}
+
 export interface ErrorDetails {
   readonly cause?: unknown;
   /** Name of the failed system call. */

@@ -2,19 +2,7 @@
  * What ended a lane, as the control lane tells it. An error that crosses from one thread to another arrives as a plain
  * Error that kept its properties: one that was a GigatunError is made one again, anything else is a broken program.
  */
-import { type ErrorCode, GigatunError } from './errors.ts';
-
-const CODES: Readonly<Record<ErrorCode, true>> = {
-  CONFIG: true,
-  PERMISSION: true,
-  BUSY: true,
-  NOT_FOUND: true,
-  UNSUPPORTED: true,
-  SYSTEM: true,
-  GONE: true,
-  PROTOCOL: true,
-  INTERNAL: true,
-};
+import { type ErrorCode, GigatunError, isErrorCode } from './errors.ts';
 
 interface SentError {
   readonly code: ErrorCode;
@@ -33,9 +21,5 @@ export function laneError(index: number, thrown: unknown): GigatunError {
 }
 
 function wasGigatunError(thrown: unknown): thrown is SentError {
-  return thrown instanceof Error && thrown.name === 'GigatunError' && 'code' in thrown && isCode(thrown.code);
-}
-
-function isCode(code: unknown): code is ErrorCode {
-  return typeof code === 'string' && Object.hasOwn(CODES, code);
+  return thrown instanceof Error && thrown.name === 'GigatunError' && 'code' in thrown && isErrorCode(thrown.code);
 }

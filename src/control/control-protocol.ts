@@ -3,7 +3,7 @@
  * in order, an answer `{"id":1,"result":…}` or `{"id":1,"error":{"code":"…","message":"…"}}`. Both sides bound what they
  * take and believe nothing of its shape.
  */
-import { type ErrorCode, GigatunError } from '../errors.ts';
+import { type ErrorCode, GigatunError, isErrorCode } from '../errors.ts';
 
 export const CONTROL_METHODS = ['status', 'stats', 'down', 'version'] as const;
 export type ControlMethod = (typeof CONTROL_METHODS)[number];
@@ -94,25 +94,9 @@ export function parseAnswer(line: string): ControlAnswer {
   return { id, error: { code: errorCodeOf(code), message: typeof message === 'string' ? message : 'no reason given' } };
 }
 
-const ERROR_CODES: Readonly<Record<ErrorCode, true>> = {
-  CONFIG: true,
-  PERMISSION: true,
-  BUSY: true,
-  NOT_FOUND: true,
-  UNSUPPORTED: true,
-  SYSTEM: true,
-  GONE: true,
-  PROTOCOL: true,
-  INTERNAL: true,
-};
-
 /** A code of the closed list; anything else is PROTOCOL. */
 export function errorCodeOf(value: unknown): ErrorCode {
   return isErrorCode(value) ? value : 'PROTOCOL';
-}
-
-function isErrorCode(value: unknown): value is ErrorCode {
-  return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value);
 }
 
 function parseObject(line: string): Record<string, unknown> {
