@@ -73,7 +73,10 @@ function judgeBackEnd(facts: AeadFacts): Finding {
   if (isAvailable(facts, 'ipsec-mb'))
     return check.warn(`GIGATUN_AEAD=${forced} forces it, though ipsec-mb is there`, 'unset GIGATUN_AEAD');
   if (architecture !== 'x64') return check.ok(`the fastest that there is for ${architecture}`);
-  return check.warn('intel-ipsec-mb seals and opens packets in a fifth less time, or better', installCommand(systemIds));
+  return check.warn(
+    'intel-ipsec-mb seals and opens packets in a fifth less time, or better',
+    installCommand(systemIds),
+  );
 }
 
 function judgeCost(backEnds: readonly BackEndFacts[]): Finding {

@@ -64,9 +64,12 @@ function judgeLanes(tunnel: TunnelFacts, machine: MachineFacts): Finding {
       'lanes without a core of their own wait for each other',
       `--lanes ${Math.max(1, Math.floor(cores))}`,
     );
-  if (share !== null && share >= FULL_LANE_SHARE && lanes < cores)
+  const starved = (coreWaitShare(tunnel.recent.total) ?? 0) >= CORE_WAIT_SHARE_MAX;
+  if (share !== null && share >= FULL_LANE_SHARE && lanes < cores && !starved)
     return check.note('a lane is full and cores are left', `--lanes ${lanes + 1}: several flows spread over lanes`);
-  return check.ok(share !== null && share >= FULL_LANE_SHARE ? 'every core has its lane' : 'there is time left');
+  return check.ok(
+    share !== null && share >= FULL_LANE_SHARE ? 'it is full, and so are the cores' : 'there is time left',
+  );
 }
 
 function judgeCoreWait(tunnel: TunnelFacts): Finding {

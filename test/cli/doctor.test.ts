@@ -46,11 +46,13 @@ function find({ checks }: Report, id: string, name: string | null = null): Check
   return checks.find((check) => check.id === id && check.interface === name);
 }
 
-tunnelSuite('gigatun doctor', ['iperf3'], () => {
+tunnelSuite('gigatun doctor', ['iperf3', 'ping'], () => {
   beforeAll(async () => {
     lab = new Lab();
     pair = planPair(lab, { persistentKeepaliveSeconds: 1 });
     ends = await Promise.all([openGigatun(lab, pair.a), openGigatun(lab, pair.b)]);
+    // The first handshake may find the other end not there yet; it is tried again within 5 s.
+    await pair.a.namespace.run(['ping', '-c', '1', '-w', '15', pair.b.inner4]);
   });
   afterAll(async () => {
     await Promise.all(ends.map((end) => end.close()));
@@ -97,7 +99,7 @@ function testMachine(): void {
     const { stdout, stderr } = await doctor(lab.directory, '--watch', '0.1');
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^system\n {2}(ok|note|warn) {1,4} kernel +Linux /);
-    expect(stdout).toMatch(/\nA tunnel runs .*: .*\d+ ok\.\nLimits throughput most: [^]*because [^]*\n$/);
+    expect(stdout).toMatch(/\nA tunnel runs .*: .*\d+ ok\.\nLimits throughput most: [\s\S]*because [\s\S]*\n$/);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
   });
 
@@ -116,7 +118,7 @@ function testMachine(): void {
 
   it('goes on without privilege, and says what is missing', () => {
     const env = { ...process.env, GIGATUN_RUN_DIR: lab.directory, GIGATUN_AEAD: 'openssl' };
-    const command = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, CLI, 'doctor', '--json'];
+    const command = ['--bounding-set=-all', '--inh-caps=-all', process.execPath, CLI, 'doctor', '--json'];
     const { status, stdout } = spawnSync('setpriv', command, { env, encoding: 'utf8' });
     const report = parse(stdout);
     expect(status).toBe(1);
@@ -124,7 +126,7 @@ function testMachine(): void {
     expect(find(report, 'tun-offloads')).toBeUndefined();
     expect(find(report, 'udp-gso')?.value).toMatch(/datagrams a send$/);
     expect(find(report, 'aead')?.value).toMatch(/^openssl/);
-    expect(find(report, 'tunnels')).toMatchObject({ status: 'note', advice: expect.stringContaining('root') });
+    expect(find(report, 'addon')?.status).toBe('ok');
   });
 }
 
