@@ -135,7 +135,7 @@ function addFigureCommands(program: Command, finish: (exitCode: number) => void)
     )
     .argument('[interface]', 'only this tunnel; without it, all that run')
     .option('--json', 'print one JSON object')
-    .option('-w, --watch <seconds>', 'how long cores and tunnels are watched', watchOption, 1)
+    .option('-w, --watch <seconds>', 'how long cores and tunnels are watched, at most 60', doctorWatchOption, 1)
     .addHelpText('after', '\nExamples:\n  gigatun doctor\n  gigatun doctor wg0 --watch 5\n  gigatun doctor --json\n')
     .action(async (name: string | undefined, options: { json?: true; watch: number }) => {
       const { doctor } = await import('./doctor.ts');
@@ -195,6 +195,13 @@ function integerOption(least: number, most: number): (text: string) => number {
     if (value >= least && value <= most) return value;
     throw new InvalidArgumentError(`Expected a number from ${least} to ${most}.`);
   };
+}
+
+/** A connection to a control socket may be silent for two minutes. */
+function doctorWatchOption(text: string): number {
+  const seconds = watchOption(text);
+  if (seconds <= 60) return seconds;
+  throw new InvalidArgumentError('Expected seconds from 0.1 to 60.');
 }
 
 function watchOption(text: string): number {

@@ -9,7 +9,7 @@ export interface NetworkFacts {
   readonly reversePathFilter: number | null;
   /** Interfaces of the kernel's own WireGuard. */
   readonly kernelInterfaces: readonly string[];
-  /** Whether somebody holds UDP port 51820; null where unknown. */
+  /** Whether somebody in this network namespace holds UDP port 51820; null where unknown. */
   readonly usualPortTaken: boolean | null;
   /** Interfaces whose gigatun holds that port. */
   readonly usualPortTunnels: readonly string[];
@@ -60,9 +60,9 @@ function judgeKernelInterfaces(names: readonly string[]): Finding {
 
 function judgePort({ usualPortTaken, usualPortTunnels }: NetworkFacts): Finding {
   const title = `port ${USUAL_PORT}`;
-  if (usualPortTunnels.length > 0) return about('usual-port', title, usualPortTunnels.join(', ')).ok('held by gigatun');
   if (usualPortTaken === null) return about('usual-port', title, 'unknown').ok('the kernel does not tell');
   if (!usualPortTaken) return about('usual-port', title, 'free').ok("the port of most tunnels' files");
+  if (usualPortTunnels.length > 0) return about('usual-port', title, usualPortTunnels.join(', ')).ok('held by gigatun');
   return about('usual-port', title, 'taken').note(
     'another program holds it: a tunnel with this ListenPort cannot start',
     `see who: ss -lunp 'sport = :${USUAL_PORT}'`,

@@ -17,6 +17,8 @@ export interface TunnelFacts {
 }
 
 export interface ProcessFacts {
+  /** Cores of its affinity; null where unknown. */
+  readonly coresAllowed: number | null;
   readonly quotaCores: number | null;
   readonly throttledCount: number | null;
   readonly memoryLimitBytes: number | null;

@@ -48,9 +48,10 @@ export function coreWaitShare(total: LaneSnapshot): number | null {
   return ratio(waitedNs, busyNsOf(total));
 }
 
-/** Cores that the tunnel's own process can have; its cgroup is not the doctor's. */
+/** Cores that the tunnel's own process can have; its affinity and its cgroup are not the doctor's. */
 export function coresOf({ process }: TunnelFacts, { cpu }: MachineFacts): number {
-  return usableCores({ coresAllowed: cpu.coresAllowed, quotaCores: process?.quotaCores ?? null });
+  const allowed = Math.min(cpu.coresOnline, process?.coresAllowed ?? cpu.coresAllowed);
+  return usableCores({ coresAllowed: allowed, quotaCores: process?.quotaCores ?? null });
 }
 
 function judgeLanes(tunnel: TunnelFacts, machine: MachineFacts): Finding {

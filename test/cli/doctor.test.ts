@@ -112,7 +112,7 @@ function testMachine(): void {
   });
 
   it('refuses what it does not know with exit code 2', async () => {
-    for (const args of [['--nonsense'], ['--watch', '0'], ['a', 'b'], ['--json', '../x']])
+    for (const args of [['--nonsense'], ['--watch', '0'], ['--watch', '61'], ['a', 'b'], ['--json', '../x']])
       expect((await doctor(lab.directory, ...args)).code).toBe(2);
   });
 

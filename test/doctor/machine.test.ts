@@ -171,6 +171,7 @@ const FAULTS: readonly [string, Parameters<typeof machineWith>[0], string, strin
   ['a strict filter', { network: { reversePathFilter: 1 } }, 'reverse-path', 'note', 'rp_filter=2'],
   ['another WireGuard', { network: { kernelInterfaces: ['wg0'] } }, 'kernel-wireguard', 'note', 'wg0'],
   ['a taken port', { network: { usualPortTaken: true } }, 'usual-port', 'note', 'taken'],
+  ['its own port elsewhere', { network: { usualPortTunnels: ['gt0'] } }, 'usual-port', 'ok', 'free'],
   ['its own port', { network: { usualPortTaken: true, usualPortTunnels: ['gt0'] } }, 'usual-port', 'ok', 'gt0'],
 ];
 

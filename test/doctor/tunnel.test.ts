@@ -23,6 +23,13 @@ const waiting = busyBooks({ coreWaitNs: { USER_ENCRYPT: 100e6, KERN_WRITE_TUN: 1
 const FAULTS: readonly [string, TunnelParts, string, string, string][] = [
   ['more lanes than cores', { status: { lanes: 8 } }, 'lanes', 'warn', '--lanes 4'],
   ['more lanes than its quota', { status: { lanes: 2 }, process: { quotaCores: 1 } }, 'lanes', 'warn', '--lanes 1'],
+  [
+    'more lanes than its affinity',
+    { status: { lanes: 3 }, process: { coresAllowed: 2 } },
+    'lanes',
+    'warn',
+    '--lanes 2',
+  ],
   ['a full lane and cores left', { recent: busyBooks() }, 'lanes', 'note', '--lanes 2'],
   ['a full lane without a core', { recent: waiting }, 'lanes', 'ok', 'full'],
   ['no free core', { recent: waiting }, 'core-wait', 'warn', '20.0 % of busy time while watched'],

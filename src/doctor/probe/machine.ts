@@ -97,20 +97,23 @@ export function probeNetwork(
   };
 }
 
+/** Settings that `probeForwarding` reads; what they say depends on the network namespace of who reads. */
+export const NETWORK_SETTINGS: readonly string[] = [
+  '/proc/sys/net/ipv4/ip_forward',
+  '/proc/sys/net/ipv6/conf/all/forwarding',
+  '/proc/sys/net/ipv4/conf/all/rp_filter',
+];
+
 /** Settings of the network namespace in which `read` reads. */
 export function probeForwarding(
   read: (path: string) => string | null,
 ): Pick<NetworkFacts, 'forwarding4' | 'forwarding6' | 'reversePathFilter'> {
-  const setting = (path: string): number | null => {
-    const text = read(`/proc/sys/net/${path}`)?.trim() ?? '';
+  const [forwarding4 = null, forwarding6 = null, reversePathFilter = null] = NETWORK_SETTINGS.map((path) => {
+    const text = read(path)?.trim() ?? '';
     return /^\d$/.test(text) ? Number(text) : null;
-  };
+  });
   const isOn = (value: number | null): boolean | null => (value === null ? null : value !== 0);
-  return {
-    forwarding4: isOn(setting('ipv4/ip_forward')),
-    forwarding6: isOn(setting('ipv6/conf/all/forwarding')),
-    reversePathFilter: setting('ipv4/conf/all/rp_filter'),
-  };
+  return { forwarding4: isOn(forwarding4), forwarding6: isOn(forwarding6), reversePathFilter };
 }
 
 function kernelInterfaces(host: Host): string[] {

@@ -11,8 +11,8 @@ import { type DeviceSnapshot, difference } from '../../ledger/snapshot.ts';
 import type { GrowingCount, ProcessFacts, Route, RouteFacts, TunnelFacts } from '../tunnel-facts.ts';
 import { readCgroup } from './cgroup.ts';
 import type { Host } from './host.ts';
-import { probeForwarding } from './machine.ts';
-import { parseTransmitDrops, parseUdpSockets } from './proc-text.ts';
+import { NETWORK_SETTINGS, probeForwarding } from './machine.ts';
+import { countInList, fieldOf, parseTransmitDrops, parseUdpSockets } from './proc-text.ts';
 
 /** Each costs one or two runs of `ip`. */
 const ENDPOINTS_MAX = 16;
@@ -75,6 +75,7 @@ export class TunnelProbe {
     const cgroup = readCgroup(this.#host, this.#pid);
     const settings = await readSettings(this.#host, this.#pid);
     return {
+      coresAllowed: countInList(fieldOf(this.#host.read(`/proc/${this.#pid}/status`) ?? '', 'Cpus_allowed_list') ?? ''),
       quotaCores: cgroup.quotaCores,
       throttledCount: cgroup.throttledCount,
       memoryLimitBytes: cgroup.memoryLimitBytes,
@@ -112,7 +113,7 @@ function grown(before: number | null, total: number): GrowingCount {
   return { total, recent: before === null ? 0 : Math.max(0, total - before) };
 }
 
-/** Runs a program in the network namespace of a process; null where that is not this process's own and cannot be entered. */
+/** Runs programs in the network namespace of a process: here, or through nsenter. */
 function runIn(host: Host, pid: number): RunCommand {
   if (isHere(host, pid)) return runCommand;
   return async ({ program, args, ...rest }) =>
@@ -150,12 +151,8 @@ export function addressOf(endpoint: string | null): string | null {
 /** What /proc/sys/net shows depends on the namespace of who reads. */
 async function readSettings(host: Host, pid: number): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
-  probeForwarding((path) => {
-    found.set(path, '');
-    return null;
-  });
   const run = runIn(host, pid);
-  for (const path of found.keys()) found.set(path, await readSetting(host, pid, run, path));
+  for (const path of NETWORK_SETTINGS) found.set(path, await readSetting(host, pid, run, path));
   return found;
 }
 

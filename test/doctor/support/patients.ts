@@ -134,6 +134,7 @@ export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
     ...parts.status,
   };
   const process: ProcessFacts = {
+    coresAllowed: null,
     quotaCores: null,
     throttledCount: null,
     memoryLimitBytes: null,
