@@ -45,6 +45,9 @@ const DEAREST_FIRST: readonly string[] = [
   'kernel',
 ];
 
+/** Where these are notes, loopback was in the way of trying them. */
+const UNTRIED: readonly string[] = ['udp-gso', 'udp-gro'];
+
 /** A share of the work below this is not worth naming before the work itself. */
 const SHARE_MIN = 0.08;
 /** A lane that works for less of its time waits for traffic, not traffic for it. */
@@ -63,7 +66,8 @@ export function findLimit(machine: MachineFacts, tunnels: readonly TunnelFacts[]
 /** Warnings before notes, in the order of what each costs. */
 function dearestCheck(checks: readonly Check[]): Check | undefined {
   const ordered = DEAREST_FIRST.flatMap((id) => checks.find((check) => check.id === id) ?? []);
-  return ordered.find(({ status }) => status === 'warn') ?? ordered.find(({ status }) => status === 'note');
+  const costly = ({ id, status }: Check): boolean => status === 'note' && !UNTRIED.includes(id);
+  return ordered.find(({ status }) => status === 'warn') ?? ordered.find(costly);
 }
 
 const NO_TRAFFIC = 'concluded from the machine, for no tunnel here has moved enough to tell';

@@ -68,9 +68,8 @@ function judgeLanes(tunnel: TunnelFacts, machine: MachineFacts): Finding {
   const starved = (coreWaitShare(tunnel.recent.total) ?? 0) >= CORE_WAIT_SHARE_MAX;
   if (share !== null && share >= FULL_LANE_SHARE && lanes < cores && !starved)
     return check.note('a lane is full and cores are left', `--lanes ${lanes + 1}: several flows spread over lanes`);
-  return check.ok(
-    share !== null && share >= FULL_LANE_SHARE ? 'it is full, and so are the cores' : 'there is time left',
-  );
+  if (share === null) return check.ok('how busy they are is not booked');
+  return check.ok(share >= FULL_LANE_SHARE ? 'it is full, and so are the cores' : 'there is time left');
 }
 
 function judgeCoreWait(tunnel: TunnelFacts): Finding {

@@ -36,6 +36,9 @@ export interface UdpExchange {
 /** Below this, bursts that a busy core leaves waiting for some milliseconds overflow a socket. */
 const BUFFER_BYTES_MIN = 2 << 20;
 
+/** Loopback is down, has no address, or is filtered, which says nothing of GSO: ENETUNREACH, EADDRNOTAVAIL, EPERM. */
+const NO_LOOPBACK: ReadonlySet<number> = new Set([101, 99, 1]);
+
 export function judgeUdp(facts: UdpFacts): Finding[] {
   const families = judgeFamilies(facts);
   if (facts.families.length === 0) return [families];
@@ -56,12 +59,16 @@ function judgeGso(families: readonly UdpFamilyFacts[]): Finding {
   const advice = 'use Linux 4.18 or later; without it each datagram costs a system call';
   if (most <= 1) return about('udp-gso', 'GSO', 'missing').warn('each datagram is a message of its own', advice);
   const refused = families.find(({ exchange }) => exchange !== null && exchange.errno !== 0);
-  if (refused !== undefined)
-    return about('udp-gso', 'GSO', `IPv${refused.family}: errno ${refused.exchange?.errno}`).warn(
-      `a group of ${refused.datagramsMax} datagrams could not be sent over loopback`,
-      'set the loopback interface up (ip link set lo up), or look for a filter on it',
-    );
+  if (refused !== undefined) return judgeRefusal(refused, refused.exchange?.errno ?? 0);
   return about('udp-gso', 'GSO', `${most} datagrams a send`).ok('sent over loopback as one message');
+}
+
+function judgeRefusal({ family, datagramsMax }: UdpFamilyFacts, errno: number): Finding {
+  const check = about('udp-gso', 'GSO', `IPv${family}: errno ${errno}`);
+  const reason = `a group of ${datagramsMax} datagrams could not be sent over loopback`;
+  if (NO_LOOPBACK.has(errno))
+    return check.note(`${reason}: the kernel has GSO, but it was not tried`, 'ip link set lo up, or look for a filter');
+  return check.warn(reason, 'look at the kernel log; without GSO each datagram costs a system call');
 }
 
 function judgeGro(families: readonly UdpFamilyFacts[]): Finding {

@@ -31,6 +31,10 @@ describe('without traffic', () => {
     expect(limitOf({ cpu: { busyShare: 0.9 } })).toMatchObject({ id: 'cpu-load' });
     expect(limitOf({ cpu: { busyShare: 0.9, stealShare: 0.3 } })).toMatchObject({ id: 'cpu-steal' });
   });
+  it('is not an offload that could not be tried', () => {
+    const exchange = { errno: 101, datagramsSent: 64, datagramsReceived: 0, receives: 0 };
+    expect(limitOf({ udp: { families: [udpFamily({ exchange }), udpFamily()] } })).toMatchObject({ id: 'work' });
+  });
   it('what fails, before all else', () => {
     expect(limitOf({ clock: { realMs: 0 }, cpu: { quotaCores: 0.1 } }, { recent: busyBooks() })).toMatchObject({
       id: 'clock-date',

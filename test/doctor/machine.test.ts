@@ -72,15 +72,26 @@ const FAULTS: readonly [string, Parameters<typeof machineWith>[0], string, strin
   ['no IPv6', { udp: { families: [udpFamily()] } }, 'udp-sockets', 'note', 'IPv6'],
   ['no GSO', { udp: { families: [udpFamily({ datagramsMax: 1, exchange: null })] } }, 'udp-gso', 'warn', 'missing'],
   [
-    'GSO refused',
+    'GSO not tried',
     {
       udp: {
         families: [udpFamily({ exchange: { errno: 101, datagramsSent: 64, datagramsReceived: 0, receives: 0 } })],
       },
     },
     'udp-gso',
+    'note',
+    'lo up',
+  ],
+  [
+    'GSO refused',
+    {
+      udp: {
+        families: [udpFamily({ exchange: { errno: 5, datagramsSent: 64, datagramsReceived: 0, receives: 0 } })],
+      },
+    },
+    'udp-gso',
     'warn',
-    '101',
+    'errno 5',
   ],
   [
     'no GRO',
