@@ -56,8 +56,7 @@ export async function deriveMtu(run: RunCommand, endpoints: readonly NumericEndp
   return Math.min(MTU_MAX, Math.max(MTU_MIN_IPV6, Math.min(...mtus) - OVERHEAD_LENGTH));
 }
 
-/** The MTU of the route to an address, which may have a zone: its own, else that of its interface; null when no route tells. */
-export async function routeMtu(run: RunCommand, address: string, mark: number): Promise<number | null> {
+async function routeMtu(run: RunCommand, address: string, mark: number): Promise<number | null> {
   const [numeric = '', zone] = address.split('%');
   const marked = mark === 0 ? [] : ['mark', `${mark}`];
   const through = zone === undefined ? [] : ['oif', zone];

@@ -4,7 +4,6 @@
  */
 import { type RunCommand, runCommand } from '../../control/command.ts';
 import { ControlClient } from '../../control/control-client.ts';
-import { routeMtu } from '../../control/link-facts.ts';
 import { readSnapshot, readStatus } from '../../control/status-reader.ts';
 import type { DeviceStatus } from '../../device-types.ts';
 import { type DeviceSnapshot, difference } from '../../ledger/snapshot.ts';
@@ -13,6 +12,7 @@ import { readCgroup } from './cgroup.ts';
 import type { Host } from './host.ts';
 import { NETWORK_SETTINGS, probeForwarding } from './machine.ts';
 import { countInList, fieldOf, parseTransmitDrops, parseUdpSockets } from './proc-text.ts';
+import { routeMtu } from './route.ts';
 
 /** Each costs one or two runs of `ip`. */
 const ENDPOINTS_MAX = 16;
