@@ -16,4 +16,5 @@ export { diagnosisJson, formatDiagnosis } from './doctor/report.ts';
 export { type ErrorCode, GigatunError } from './errors.ts';
 export { formatStats, statsJson } from './ledger/report.ts';
 export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';
+export type { OffloadName, PeerOffloads } from './offloads/offload-name.ts';
 export type { Endpoint } from './packet/endpoint.ts';
