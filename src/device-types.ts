@@ -17,6 +17,8 @@ export interface DeviceOptions {
   readonly mtu?: number;
   /** Offloads to open, as far as the kernel has them; default all. */
   readonly offloads?: readonly OffloadName[];
+  /** Packets that a TUN queue holds, 1 to 10,000; default null: as many as hold 768 KiB of the present traffic, 12 to 500. */
+  readonly txQueueLength?: number | null;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;

@@ -3,7 +3,7 @@
  * what it means. The parser and the documentation's table follow this list.
  */
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
-import { LANES_MAX } from './config-limits.ts';
+import { LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import {
   type Complaint,
@@ -24,6 +24,7 @@ import {
   readPresharedKey,
   readPrivateKey,
   readTable,
+  readTxQueueLength,
   type ValueReader,
 } from './config-values.ts';
 
@@ -37,6 +38,7 @@ export interface InterfaceDraft {
   saveConfig: boolean;
   lanes: number | null;
   offloads: readonly OffloadName[] | null;
+  txQueueLength: number | null;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
   readonly dnsSearch: string[];
@@ -117,6 +119,9 @@ const setLanes: OfInterface<number> = (draft, lanes) => {
 const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
   draft.offloads = offloads;
 };
+const setTxQueueLength: OfInterface<number | null> = (draft, packets) => {
+  draft.txQueueLength = packets;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -185,6 +190,13 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     readOffloads,
     setOffloads,
     'Offloads to open: auto (all that the kernel has), none, or some of tun-tso, tun-uso, udp-gso, udp-gro; absent: auto.',
+  ),
+  rule(
+    'TxQueueLength',
+    'once',
+    readTxQueueLength,
+    setTxQueueLength,
+    `Packets that a TUN queue holds, 1 to ${QUEUE_LENGTH_MAX}, or auto: as many as hold 768 KiB of the present traffic; absent: auto.`,
   ),
 ];
 

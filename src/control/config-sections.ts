@@ -146,6 +146,7 @@ export function emptyInterface(): InterfaceDraft {
     saveConfig: false,
     lanes: null,
     offloads: null,
+    txQueueLength: null,
     addresses: [],
     dnsServers: [],
     dnsSearch: [],

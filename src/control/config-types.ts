@@ -93,6 +93,8 @@ export interface GigatunSettings {
   readonly lanes: number | null;
   /** Offloads that the device opens, in no order, none twice. */
   readonly offloads: readonly OffloadName[] | null;
+  /** Packets that a TUN queue holds; null as well for auto. */
+  readonly txQueueLength: number | null;
 }
 
 /** A whole file. */

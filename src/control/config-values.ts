@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { OFFLOAD_NAMES, type OffloadName, PEER_OFFLOADS, type PeerOffloads } from '../offloads/offload-name.ts';
-import { DEFAULT_MTU, LANES_MAX } from './config-limits.ts';
+import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import { maskPrefix, parseAddress } from './ip-text.ts';
@@ -58,6 +58,11 @@ export const readLanes: ValueReader<number> = integerReader(
   LANES_MAX,
   'one lane is one thread',
 );
+const readPackets = integerReader('"auto" or a number of packets', 1, QUEUE_LENGTH_MAX, 'the kernel has 500');
+
+/** Packets of a TUN queue; null follows the traffic. */
+export const readTxQueueLength: ValueReader<number | null> = (text) =>
+  isWord(text, 'auto') ? ok(null) : readPackets(text);
 const readSeconds = integerReader('"off" or seconds', 0, PORT_MAX, 'commonly 25');
 
 export const readKeepalive: ValueReader<number> = (text) => (isWord(text, 'off') ? ok(0) : readSeconds(text));

@@ -85,13 +85,18 @@ export interface LinkInfo {
   readonly mtu: number;
   /** IFF_UP. */
   readonly up: boolean;
+  /** Packets that each TUN queue holds (txqueuelen). */
+  readonly txQueueLength: number;
 }
 
 export interface Addon {
   openTun(options: TunOptions): TunOpened;
   openUdp(options: UdpOptions): UdpOpened;
-  /** Interface behind a TUN descriptor (by ioctl; works in whichever namespace the thread is). */
-  linkInfo(tunFd: number, name: string): LinkInfo;
+  /**
+   * Interface behind a TUN descriptor (by ioctl; works in whichever namespace the thread is), after its queue length was
+   * set where `txQueueLength` is not -1.
+   */
+  linkInfo(tunFd: number, name: string, txQueueLength: number): LinkInfo;
   openLane(options: LaneOptions): LaneOpened;
   /** Ends the handle: keys zeroed, contexts and eventfd freed. Later calls with it are TypeErrors. Twice is fine. */
   closeLane(handle: LaneHandle): void;

@@ -69,7 +69,7 @@ PersistentKeepalive = off
     expect(config).toMatchObject({
       listenPort: 51_820,
       fwmark: 0xca6c,
-      settings: { lanes: 2, offloads: ['tun-tso', 'udp-gro'] },
+      settings: { lanes: 2, offloads: ['tun-tso', 'udp-gro'], txQueueLength: null },
     });
     expect(config.interface.addresses.map(formatPrefix)).toEqual(['10.0.0.1/24', 'fd00::1/64', '192.168.5.9/32']);
     expect(config.interface).toMatchObject({
@@ -116,7 +116,7 @@ PersistentKeepalive = off
       listenPort: 0,
       fwmark: 0,
       interface: { addresses: [], mtu: null, table: 'auto', dnsServers: [], dnsSearch: [], saveConfig: false },
-      settings: { lanes: null, offloads: null },
+      settings: { lanes: null, offloads: null, txQueueLength: null },
       peers: [],
     });
   });

@@ -118,7 +118,7 @@ const verbs = {
       bufferLength: fc.nat(1 << 20),
     }),
   ],
-  linkInfo: [fd, name],
+  linkInfo: [fd, name, fd],
   openLane: [
     record({
       arena: fc.constantFrom(new Uint8Array(64), new Uint8Array(new SharedArrayBuffer(64))),

@@ -82,13 +82,15 @@ describe.skipIf(missing !== null)(titled('a TUN', missing), () => {
   });
 
   test('tells index, MTU and state from whichever namespace it is in', () => {
-    const down = native.linkInfo(tun.fd, '');
-    expect(down).toMatchObject({ mtu: 1500, up: false });
+    const down = native.linkInfo(tun.fd, '', -1);
+    expect(down).toMatchObject({ mtu: 1500, up: false, txQueueLength: 500 });
     bringUp();
     inside('ip', 'link', 'set', NAME, 'mtu', '1420');
-    expect(native.linkInfo(tun.fd, '')).toEqual({ index: down.index, mtu: 1420, up: true });
-    expect(() => native.linkInfo(-1, NAME)).toThrow(expect.objectContaining({ code: 'ENODEV' }));
-    expect(native.linkInfo(-1, 'lo').index).toBe(1);
+    const set = { index: down.index, mtu: 1420, up: true, txQueueLength: 20 };
+    expect(native.linkInfo(tun.fd, '', 20)).toEqual(set);
+    expect(native.linkInfo(tun.fd, '', -1)).toEqual(set);
+    expect(() => native.linkInfo(-1, NAME, -1)).toThrow(expect.objectContaining({ code: 'ENODEV' }));
+    expect(native.linkInfo(-1, 'lo', -1).index).toBe(1);
   });
 
   test('that is down reads as empty, and refuses writes with EIO', () => {

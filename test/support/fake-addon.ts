@@ -115,7 +115,7 @@ export class FakeAddon implements Addon {
   }
 
   linkInfo(): LinkInfo {
-    return { index: 1, mtu: 1420, up: true };
+    return { index: 1, mtu: 1420, up: true, txQueueLength: 500 };
   }
 
   closeLane(): void {
