@@ -42,8 +42,10 @@ export interface PeerStatus {
   /** 0 for off. */
   readonly persistentKeepaliveSeconds: number;
   readonly hasPresharedKey: boolean;
-  /** Why the last handshake failed, or null. */
+  /** Why the last handshake failed and, where that is known, what to do; or null. */
   readonly lastFailure: string | null;
+  /** Cipher of the keypair in use, such as 'aes-256-gcm'; null while there is none. */
+  readonly cipher: string | null;
 }
 
 export interface DeviceStatus {

@@ -13,3 +13,4 @@ export { type ErrorCode, GigatunError } from './errors.ts';
 export { formatStats, statsJson } from './ledger/report.ts';
 export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';
 export type { Endpoint } from './packet/endpoint.ts';
+export type { Cipher, CipherChoice } from './protocol/cipher.ts';

@@ -19,10 +19,17 @@ import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import type { Cipher } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
+
+/** What native code calls the ciphers. */
+const CIPHER_NUMBERS: Readonly<Record<Cipher, number>> = {
+  'chacha20-poly1305': CIPHER.CHACHA20_POLY1305,
+  'aes-256-gcm': CIPHER.AES_256_GCM,
+};
 
 /** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
 const HANDSHAKE_QUEUE_MAX = 4_096;
@@ -233,9 +240,10 @@ class Lane {
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
     const memory = new KeypairMemory(command.memory);
     const unconfirmed = command.place === 'next';
+    const cipher = CIPHER_NUMBERS[command.cipher];
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
-    native.setKey(handle, keypair.sendKeySlot, command.sendKey, CIPHER.CHACHA20_POLY1305);
-    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey, CIPHER.CHACHA20_POLY1305);
+    native.setKey(handle, keypair.sendKeySlot, command.sendKey, cipher);
+    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey, cipher);
     command.sendKey.fill(0);
     command.receiveKey.fill(0);
     this.#keypairs.set(id, keypair);

@@ -96,6 +96,7 @@ function install(id: number, place: Install['place'] = 'current'): Install {
     token: 70 + id,
     peer: 0,
     keypair: id,
+    cipher: 'chacha20-poly1305',
     ...indices,
     ...keys,
     initiator: place === 'current',

@@ -2,12 +2,14 @@
  * The catalog of configuration keys: in which section each stands, how often, how its value is read, where it goes, and
  * what it means. The parser and the documentation's table follow this list.
  */
+import type { CipherChoice } from '../protocol/cipher.ts';
 import { LANES_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import {
   type Complaint,
   readAllowedIp,
   readBoolean,
+  readCipher,
   readCommand,
   readDns,
   readEndpoint,
@@ -33,6 +35,7 @@ export interface InterfaceDraft {
   table: 'auto' | 'off' | number;
   saveConfig: boolean;
   lanes: number | null;
+  cipher: CipherChoice;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
   readonly dnsSearch: string[];
@@ -48,6 +51,8 @@ export interface PeerDraft {
   presharedKey: Uint8Array | null;
   endpoint: NamedEndpoint | null;
   persistentKeepaliveSeconds: number;
+  /** Null: as [Interface] has it. */
+  cipher: CipherChoice | null;
   readonly allowedIps: IpPrefix[];
 }
 
@@ -109,6 +114,9 @@ const setSaveConfig: OfInterface<boolean> = (draft, save) => {
 const setLanes: OfInterface<number> = (draft, lanes) => {
   draft.lanes = lanes;
 };
+const setCipher: OfInterface<CipherChoice> = (draft, cipher) => {
+  draft.cipher = cipher;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -132,6 +140,10 @@ const setEndpoint: OfPeer<NamedEndpoint> = (draft, endpoint) => {
 };
 const setKeepalive: OfPeer<number> = (draft, seconds) => {
   draft.persistentKeepaliveSeconds = seconds;
+};
+
+const setPeerCipher: OfPeer<CipherChoice> = (draft, cipher) => {
+  draft.cipher = cipher;
 };
 
 /** Keys of `[Interface]`. */
@@ -168,7 +180,22 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     setLanes,
     `Worker threads, 1 to ${LANES_MAX}; absent: 1. The option --lanes goes before it.`,
   ),
+  rule(
+    'Cipher',
+    'once',
+    readCipher,
+    setCipher,
+    'Cipher of all peers: aes-256-gcm, chacha20-poly1305, or auto; absent: chacha20-poly1305.',
+  ),
 ];
 
 /** Settings of `[Peer]`. */
-export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [];
+export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
+  rule(
+    'Cipher',
+    'once',
+    readCipher,
+    setPeerCipher,
+    'Cipher of this peer: aes-256-gcm, chacha20-poly1305, or auto; absent: as in [Interface].',
+  ),
+];

@@ -2,6 +2,7 @@
  * Second pass over a configuration file: entries in, drafts of its sections out. Each entry goes by the rules of the
  * catalog into the draft of the section it stands in; what fits no rule becomes a problem.
  */
+import { CIPHER_DEFAULT } from '../protocol/cipher.ts';
 import {
   INTERFACE_KEYS,
   INTERFACE_SETTINGS,
@@ -145,6 +146,7 @@ export function emptyInterface(): InterfaceDraft {
     table: 'auto',
     saveConfig: false,
     lanes: null,
+    cipher: CIPHER_DEFAULT,
     addresses: [],
     dnsServers: [],
     dnsSearch: [],
@@ -156,5 +158,12 @@ export function emptyInterface(): InterfaceDraft {
 }
 
 function emptyPeer(): PeerDraft {
-  return { publicKey: null, presharedKey: null, endpoint: null, persistentKeepaliveSeconds: 0, allowedIps: [] };
+  return {
+    publicKey: null,
+    presharedKey: null,
+    endpoint: null,
+    persistentKeepaliveSeconds: 0,
+    cipher: null,
+    allowedIps: [],
+  };
 }

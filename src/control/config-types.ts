@@ -3,6 +3,7 @@
  * `DeviceConfig` is what the device takes (numeric endpoints only), `InterfaceConfig` is what the link set-up needs
  * (addresses, MTU, routes, hooks). Key bytes belong to whoever holds the config and are never formatted into a text.
  */
+import type { CipherChoice } from '../protocol/cipher.ts';
 
 /** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
 export interface IpPrefix {
@@ -37,6 +38,8 @@ interface PeerCommon {
   readonly allowedIps: readonly IpPrefix[];
   /** 0 (off) to 65,535. */
   readonly persistentKeepaliveSeconds: number;
+  /** Cipher of its handshakes and keypairs; absent: chacha20-poly1305, which every WireGuard peer knows. */
+  readonly cipher?: CipherChoice;
 }
 
 /** A peer as the device takes it. */

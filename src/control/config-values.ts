@@ -3,6 +3,7 @@
  * complaint: what was expected, what came (never a key), and what to do.
  */
 import { isIPv6 } from 'node:net';
+import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
 import { DEFAULT_MTU, LANES_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
@@ -116,6 +117,14 @@ export const readDns: ValueReader<DnsEntry> = (text) => {
   if (parseAddress(text) !== null) return ok({ server: text });
   if (/^[a-z0-9_.-]+$/i.test(text) && !/^[\d.]+$/.test(text)) return ok({ search: text });
   return bad('the address of a name server or a domain', quoteValue(text), 'as in 10.0.0.1 or example.com');
+};
+
+const CIPHER_CHOICES: readonly CipherChoice[] = ['auto', ...CIPHERS];
+
+export const readCipher: ValueReader<CipherChoice> = (text) => {
+  const choice = CIPHER_CHOICES.find((known) => isWord(text, known));
+  if (choice !== undefined) return ok(choice);
+  return bad(`one of ${CIPHER_CHOICES.join(', ')}`, quoteValue(text), 'only gigatun knows aes-256-gcm');
 };
 
 /** A shell command, as it is. */

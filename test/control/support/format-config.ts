@@ -35,6 +35,7 @@ function peerLines(peer: PeerFileConfig): string[] {
       ? []
       : [`Endpoint = ${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`]),
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
+    `#gigatun: Cipher = ${peer.cipher}`,
   ];
 }
 
