@@ -92,6 +92,7 @@ export class PeerMachine {
   /** Our static key changed: keypairs made with the old one are given up. */
   setLocalStatic(localStatic: DhKeyPair | null): Action[] {
     const actions = this.forget();
+    this.#ciphers.choose(this.#ciphers.choice);
     this.#handshake.setLocalStatic(localStatic);
     return actions;
   }

@@ -1,6 +1,6 @@
 /** Two ciphers: which one a handshake uses, what is refused, and what is shared between them. */
 import { describe, expect, it } from 'vitest';
-import type { Action, NewKeypair } from '../../src/protocol/action.ts';
+import { type Action, explainFailure, type NewKeypair } from '../../src/protocol/action.ts';
 import type { Cipher, CipherChoice } from '../../src/protocol/cipher.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import { failureIn, kinds, messageIn, only, Side } from './support.ts';
@@ -187,6 +187,12 @@ describe('Forced ciphers that differ', () => {
     tries(a, b, 1000);
     tries(b, a, 50_000);
     expect([lastFailure(a), lastFailure(b)]).toEqual(['cipher refused', 'cipher refused']);
+  });
+
+  it('are explained with what to do; other failures go by their name', () => {
+    for (const reason of ['cipher refused', 'no answer to aes-256-gcm'] as const)
+      expect(explainFailure(reason)).toMatch(new RegExp(`^${reason}: .*set Cipher = auto`));
+    expect(explainFailure('no answer')).toBe('no answer');
   });
 
   it('say so where the other end is never heard', () => {
