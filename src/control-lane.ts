@@ -4,6 +4,8 @@
  * as commands to the lanes or as handshake messages on the wire. It decides, and never touches a data packet.
  */
 import { randomBytes } from 'node:crypto';
+import { formatKey } from './control/key-text.ts';
+import type { Logger } from './control/log.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { sendUdp } from './native/addon.ts';
@@ -12,7 +14,8 @@ import type { LaneHandle } from './native/types.ts';
 import type { PeerOffloads } from './offloads/offload-name.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
-import type { Action } from './protocol/action.ts';
+import { type Action, explainFailure } from './protocol/action.ts';
+import { CIPHER_DEFAULT, type CipherChoice } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
 import type { PeerTimes } from './protocol/timers.ts';
@@ -38,6 +41,9 @@ export const CONTROL_ARENA_BYTES: number = ENDPOINT_OFFSET + ENDPOINT.WORDS * 4;
 export interface ControlLaneOptions {
   readonly privateKey: Uint8Array | null;
   readonly timing: Timing;
+  /** Whether AES-256-GCM is fast on this machine. */
+  readonly prefersAes: boolean;
+  readonly log: Logger;
   /** Lanes, the control lane itself not counted. */
   readonly lanes: number;
   /** CONTROL_ARENA_BYTES of the control lane's own handle. */
@@ -60,6 +66,8 @@ export interface ControlPeer {
   /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
   currentBornMs: number;
   nextBornMs: number;
+  /** Whether the log has it that the two ends do not agree on a cipher; until they do. */
+  hasCipherWarning: boolean;
 }
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
@@ -89,7 +97,8 @@ export class ControlLane {
     this.#options = options;
     this.#words = new Int32Array(options.arena.buffer);
     const random = (length: number): Uint8Array => randomBytes(length);
-    this.machine = new DeviceMachine({ privateKey: options.privateKey, timing: options.timing, random });
+    const { privateKey, timing, prefersAes } = options;
+    this.machine = new DeviceMachine({ privateKey, timing, random, prefersAes });
   }
 
   /** Adds a peer; the lanes know it before anything else is said about it. */
@@ -99,8 +108,9 @@ export class ControlLane {
     endpoint: Endpoint | null,
     persistentKeepaliveSeconds: number,
     offloads: PeerOffloads = 'auto',
+    cipher: CipherChoice = CIPHER_DEFAULT,
   ): ControlPeer {
-    const id = this.machine.addPeer(publicKey, { presharedKey });
+    const id = this.machine.addPeer(publicKey, { presharedKey, cipher });
     const memory = new SharedArrayBuffer(peerMemoryBytes(this.#options.lanes + 1));
     const peer: ControlPeer = {
       id,
@@ -111,6 +121,7 @@ export class ControlLane {
       timer: null,
       currentBornMs: Number.NEGATIVE_INFINITY,
       nextBornMs: 0,
+      hasCipherWarning: false,
     };
     this.peers.set(id, peer);
     this.#options.post({ type: 'peer', peer: id, memory }, 'all');
@@ -162,6 +173,16 @@ export class ControlLane {
       receivedBytes += peer.cells[cell + 1];
     }
     return { sentBytes, receivedBytes };
+  }
+
+  /** Number of peers that have a keypair, by its cipher. */
+  peersByCipher(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const id of this.peers.keys()) {
+      const { cipher } = this.machine.status(id);
+      if (cipher !== null) counts[cipher] = (counts[cipher] ?? 0) + 1;
+    }
+    return counts;
   }
 
   close(): void {
@@ -273,8 +294,18 @@ export class ControlLane {
         break;
       case 'failed':
         // Shown in the peer's status; messages that were refused are counted where they came in.
+        if (action.reason === 'no answer to aes-256-gcm' || action.reason === 'cipher refused')
+          this.#warnOfCipher(action);
         break;
     }
+  }
+
+  /** Said once, and again only after a handshake that succeeded. */
+  #warnOfCipher({ peer: id, reason }: Extract<Action, { kind: 'failed' }>): void {
+    const peer = id === null ? undefined : this.peers.get(id);
+    if (peer === undefined || peer.hasCipherWarning || this.machine.status(peer.id).lastFailure !== reason) return;
+    peer.hasCipherWarning = true;
+    this.#options.log.warn(explainFailure(reason), { peer: formatKey(this.machine.peerPublicKey(peer.id)) });
   }
 
   #move(id: number, endpoint: Endpoint): void {
@@ -295,17 +326,20 @@ export class ControlLane {
    * the initiator, as soon as one lane has sent on it.
    */
   #install(action: InstallAction, rest: readonly Action[]): void {
-    const { id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
+    const { id, cipher, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
     const memory = KeypairMemory.allocate();
     const { peer, place } = action;
     const owner = this.peers.get(peer);
-    if (owner !== undefined) owner.nextBornMs = bornMs;
+    if (owner !== undefined) {
+      owner.nextBornMs = bornMs;
+      owner.hasCipherWarning = false;
+    }
     this.#lastToken += 1;
     const token = this.#lastToken;
     const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
     this.#installs.set(token, { peer, keypair: id, place, rest, waiting: this.#options.lanes, timer });
     const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, memory };
-    this.#options.post({ type: 'install', peer, place, ...keypair }, 'all');
+    this.#options.post({ type: 'install', peer, place, cipher, ...keypair }, 'all');
     sendKey.fill(0);
     receiveKey.fill(0);
   }

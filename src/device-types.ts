@@ -17,7 +17,7 @@ export interface DeviceOptions {
   readonly mtu?: number;
   /** Offloads to open, as far as the kernel has them; default all. */
   readonly offloads?: readonly OffloadName[];
-  /** Packets that a TUN queue holds, 1 to 10,000; default null: as many as hold 768 KiB of the present traffic, 12 to 500. */
+  /** Packets that a TUN queue holds, 1 to 10,000; default null: as many as hold 1 MiB of the present traffic, 16 to 500. */
   readonly txQueueLength?: number | null;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
@@ -47,8 +47,10 @@ export interface PeerStatus {
   /** 0 for off. */
   readonly persistentKeepaliveSeconds: number;
   readonly hasPresharedKey: boolean;
-  /** Why the last handshake failed, or null. */
+  /** Why the last handshake failed and, where that is known, what to do; or null. */
   readonly lastFailure: string | null;
+  /** Cipher of the keypair in use, such as 'aes-256-gcm'; null while there is none. */
+  readonly cipher: string | null;
 }
 
 export interface DeviceStatus {

@@ -11,6 +11,7 @@ import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
 import { formatKey } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
 import { CONTROL_ARENA_BYTES, ControlLane } from './control-lane.ts';
+import { hasFastAes } from './cpu-features.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
 import { type DevicePeer, devicePeerOf, peerStatus } from './device-status.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
@@ -161,6 +162,7 @@ class TunnelDevice implements Device {
     return {
       interface: this.name,
       aead: this.#lanes[0]?.aead ?? '',
+      peersByCipher: this.#control?.peersByCipher() ?? {},
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
       rssBytes: process.memoryUsage.rss(),
@@ -218,6 +220,8 @@ class TunnelDevice implements Device {
     this.#control = new ControlLane({
       privateKey,
       timing: this.#settings.timing,
+      prefersAes: hasFastAes(),
+      log: this.#settings.log,
       lanes: this.#settings.lanes,
       arena,
       handle: this.#controlHandle.handle,
@@ -300,8 +304,8 @@ class TunnelDevice implements Device {
     const control = this.#control;
     if (control === null) return;
     const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
-    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads } = config;
-    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, offloads);
+    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads, cipher } = config;
+    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, offloads, cipher);
     this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
   }
 

@@ -18,3 +18,4 @@ export { formatStats, statsJson } from './ledger/report.ts';
 export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';
 export type { OffloadName, PeerOffloads } from './offloads/offload-name.ts';
 export type { Endpoint } from './packet/endpoint.ts';
+export type { Cipher, CipherChoice } from './protocol/cipher.ts';

@@ -14,15 +14,22 @@ import { LaneContext, type LaneLimits } from './lane-context.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import { Ledger } from './ledger/ledger.ts';
 import * as addon from './native/addon.ts';
-import { BOOKS, READY } from './native/layout.ts';
+import { BOOKS, CIPHER, READY } from './native/layout.ts';
 import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import type { Cipher } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
+
+/** What native code calls the ciphers. */
+const CIPHER_NUMBERS: Readonly<Record<Cipher, number>> = {
+  'chacha20-poly1305': CIPHER.CHACHA20_POLY1305,
+  'aes-256-gcm': CIPHER.AES_256_GCM,
+};
 
 /** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
 const HANDSHAKE_QUEUE_MAX = 4_096;
@@ -241,9 +248,10 @@ class Lane {
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
     const memory = new KeypairMemory(command.memory);
     const unconfirmed = command.place === 'next';
+    const cipher = CIPHER_NUMBERS[command.cipher];
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
-    native.setKey(handle, keypair.sendKeySlot, command.sendKey);
-    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey);
+    native.setKey(handle, keypair.sendKeySlot, command.sendKey, cipher);
+    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey, cipher);
     command.sendKey.fill(0);
     command.receiveKey.fill(0);
     this.#keypairs.set(id, keypair);

@@ -3,12 +3,14 @@
  * what it means. The parser and the documentation's table follow this list.
  */
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
+import type { CipherChoice } from '../protocol/cipher.ts';
 import { LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import {
   type Complaint,
   readAllowedIp,
   readBoolean,
+  readCipher,
   readCommand,
   readDns,
   readEndpoint,
@@ -39,6 +41,7 @@ export interface InterfaceDraft {
   lanes: number | null;
   offloads: readonly OffloadName[] | null;
   txQueueLength: number | null;
+  cipher: CipherChoice;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
   readonly dnsSearch: string[];
@@ -55,6 +58,8 @@ export interface PeerDraft {
   endpoint: NamedEndpoint | null;
   persistentKeepaliveSeconds: number;
   offloads: PeerOffloads;
+  /** Null: as [Interface] has it. */
+  cipher: CipherChoice | null;
   readonly allowedIps: IpPrefix[];
 }
 
@@ -122,6 +127,9 @@ const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
 const setTxQueueLength: OfInterface<number | null> = (draft, packets) => {
   draft.txQueueLength = packets;
 };
+const setCipher: OfInterface<CipherChoice> = (draft, cipher) => {
+  draft.cipher = cipher;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -148,6 +156,10 @@ const setKeepalive: OfPeer<number> = (draft, seconds) => {
 };
 const setPeerOffloads: OfPeer<PeerOffloads> = (draft, offloads) => {
   draft.offloads = offloads;
+};
+
+const setPeerCipher: OfPeer<CipherChoice> = (draft, cipher) => {
+  draft.cipher = cipher;
 };
 
 /** Keys of `[Interface]`. */
@@ -196,7 +208,14 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     'once',
     readTxQueueLength,
     setTxQueueLength,
-    `Packets that a TUN queue holds, 1 to ${QUEUE_LENGTH_MAX}, or auto: as many as hold 768 KiB of the present traffic; absent: auto.`,
+    `Packets that a TUN queue holds, 1 to ${QUEUE_LENGTH_MAX}, or auto: as many as hold 1 MiB of the present traffic; absent: auto.`,
+  ),
+  rule(
+    'Cipher',
+    'once',
+    readCipher,
+    setCipher,
+    'Cipher of all peers: aes-256-gcm, chacha20-poly1305, or auto; absent: chacha20-poly1305.',
   ),
 ];
 
@@ -208,5 +227,12 @@ export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
     readPeerOffloads,
     setPeerOffloads,
     'Datagrams to this peer in groups: auto (as the path carries them), none, or udp-gso (always); absent: auto.',
+  ),
+  rule(
+    'Cipher',
+    'once',
+    readCipher,
+    setPeerCipher,
+    'Cipher of this peer: aes-256-gcm, chacha20-poly1305, or auto; absent: as in [Interface].',
   ),
 ];

@@ -5,6 +5,7 @@
  */
 
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
+import type { CipherChoice } from '../protocol/cipher.ts';
 
 /** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
 export interface IpPrefix {
@@ -41,6 +42,8 @@ interface PeerCommon {
   readonly persistentKeepaliveSeconds: number;
   /** Whether datagrams go to it in groups; absent: 'auto'. */
   readonly offloads?: PeerOffloads;
+  /** Cipher of its handshakes and keypairs; absent: chacha20-poly1305, which every WireGuard peer knows. */
+  readonly cipher?: CipherChoice;
 }
 
 /** A peer as the device takes it. */

@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { OFFLOAD_NAMES, type OffloadName, PEER_OFFLOADS, type PeerOffloads } from '../offloads/offload-name.ts';
+import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
@@ -139,6 +140,14 @@ export const readPeerOffloads: ValueReader<PeerOffloads> = (text) => {
   const word = PEER_OFFLOADS.find((known) => isWord(text, known));
   if (word !== undefined) return ok(word);
   return bad(`one of ${PEER_OFFLOADS.join(', ')}`, quoteValue(text), 'tun-tso, tun-uso and udp-gro are of [Interface]');
+};
+
+const CIPHER_CHOICES: readonly CipherChoice[] = ['auto', ...CIPHERS];
+
+export const readCipher: ValueReader<CipherChoice> = (text) => {
+  const choice = CIPHER_CHOICES.find((known) => isWord(text, known));
+  if (choice !== undefined) return ok(choice);
+  return bad(`one of ${CIPHER_CHOICES.join(', ')}`, quoteValue(text), 'only gigatun knows aes-256-gcm');
 };
 
 /** A shell command, as it is. */

@@ -43,6 +43,7 @@ function isPeer(value: unknown): value is PeerStatus {
     hasTexts(fields, ['publicKey']) &&
     isTextOrNull(fields.endpoint) &&
     isTextOrNull(fields.lastFailure) &&
+    isTextOrNull(fields.cipher) &&
     typeof fields.hasPresharedKey === 'boolean' &&
     isTexts(fields.allowedIps)
   );
@@ -53,6 +54,7 @@ function isSnapshot(value: unknown): value is DeviceSnapshot {
   return (
     hasTexts(fields, ['interface', 'aead']) &&
     hasNumbers(fields, ['takenAtMs', 'wallNs', 'rssBytes', 'processCpuNs']) &&
+    isCounts(fields.peersByCipher) &&
     Array.isArray(fields.lanes) &&
     fields.lanes.every(isLane) &&
     isLane(fields.total)
@@ -96,6 +98,11 @@ function hasNumbers(fields: Readonly<Record<string, unknown>>, keys: readonly st
 
 function hasTexts(fields: Readonly<Record<string, unknown>>, keys: readonly string[]): boolean {
   return keys.every((key) => typeof fields[key] === 'string');
+}
+
+function isCounts(value: unknown): boolean {
+  const counts = Object.values(asRecord(value));
+  return typeof value === 'object' && value !== null && counts.every((count) => typeof count === 'number');
 }
 
 function isTexts(value: unknown): boolean {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GigatunError } from '../errors.ts';
+import type { CipherChoice } from '../protocol/cipher.ts';
 import type { Lab } from './namespaces.ts';
 import { type EndPlan, quickConfig, type TunnelEnd } from './pair.ts';
 import { type Running, run } from './process.ts';
@@ -14,6 +15,8 @@ const READY_MS = 10_000;
 export interface GigatunOptions {
   /** Default 1. */
   readonly lanes?: number;
+  /** Default chacha20-poly1305. */
+  readonly cipher?: CipherChoice;
   /** More arguments of `gigatun up`. */
   readonly arguments?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -24,8 +27,9 @@ export async function openGigatun(lab: Lab, plan: EndPlan, options: GigatunOptio
   const runDirectory = join(lab.directory, `run-${plan.device}`);
   const file = join(lab.directory, `${plan.device}.conf`);
   mkdirSync(runDirectory, { mode: 0o700 });
-  writeFileSync(file, quickConfig(plan), { mode: 0o600 });
-  const { lanes = 1 } = options;
+  const { lanes = 1, cipher } = options;
+  const setting = cipher === undefined ? '' : `\n#gigatun: Cipher = ${cipher}`;
+  writeFileSync(file, quickConfig(plan).replace('[Interface]', `[Interface]${setting}`), { mode: 0o600 });
   const command = [
     process.execPath,
     CLI,

@@ -137,8 +137,15 @@ export interface Addon {
   seal(handle: LaneHandle, descriptors: number, count: number, next: number): void;
   /** [USER_DECRYPT] Returns how many were good. */
   unseal(handle: LaneHandle, descriptors: number, count: number, next: number): number;
-  /** Installs a 32-byte ChaCha20-Poly1305 key in a slot (0 to 2^20 - 1), or zeroes it with null. Keys are copied. */
-  setKey(handle: LaneHandle, slot: number, key: Uint8Array | null): void;
+  /**
+   * Installs a 32-byte key for one of the CIPHERs in a slot (0 to 2^20 - 1); or zeroes it, with null and no cipher.
+   * The key is copied, and expanded where its cipher expands keys.
+   */
+  setKey(
+    handle: LaneHandle,
+    slot: number,
+    ...key: readonly [key: Uint8Array, cipher: number] | readonly [key: null]
+  ): void;
   /** Switches the books to an activity. */
   book(handle: LaneHandle, next: number): void;
   /** Fills USAGE.CELLS cells for the calling thread. */

@@ -5,12 +5,12 @@
  * of its interface. The kernel drops what finds the queue full, which is what tells TCP to slow down.
  */
 
-/** What the queue should hold at most, bytes: 12 super-packets, about 1.3 ms at 5 Gbit/s. */
-export const QUEUE_BYTES = 786_432;
+/** What the queue should hold at most, bytes: 16 super-packets, about 1.7 ms at 5 Gbit/s. */
+export const QUEUE_BYTES = 1_048_576;
 /** The kernel's own length of a TUN queue, and the longest that is asked for. */
 export const QUEUE_PACKETS_MAX = 500;
 /** A shorter queue costs throughput (see docs/performance.md). */
-export const QUEUE_PACKETS_MIN = 12;
+export const QUEUE_PACKETS_MIN = 16;
 /** How long packets are watched before a length is asked for, ns. */
 const WINDOW_NS = 2e7;
 /** Fewer reads in a window are no bulk traffic. */

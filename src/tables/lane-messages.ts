@@ -1,5 +1,6 @@
 /** What control lane and lanes say to each other. Messages are rare: none is sent per packet. */
 import type { Endpoint } from '../packet/endpoint.ts';
+import type { Cipher } from '../protocol/cipher.ts';
 
 /** From the control lane to a lane. */
 export type LaneCommand =
@@ -20,6 +21,7 @@ export type LaneCommand =
       readonly token: number;
       readonly peer: number;
       readonly keypair: number;
+      readonly cipher: Cipher;
       readonly localIndex: number;
       readonly remoteIndex: number;
       readonly sendKey: Uint8Array;

@@ -121,6 +121,17 @@ PersistentKeepalive = off
     });
   });
 
+  it('gives each peer the cipher of its own section, of [Interface], or that of WireGuard', () => {
+    const choices = (ofInterface: string, ofPeer: string) => {
+      const text = `${HEAD}${ofInterface}${PEER}${ofPeer}`;
+      return parse(text).peers.map(({ cipher }) => cipher);
+    };
+    expect(choices('', '')).toEqual(['chacha20-poly1305']);
+    expect(choices('#gigatun: Cipher = auto\n', '')).toEqual(['auto']);
+    expect(choices('#gigatun: Cipher = auto\n', '#gigatun: Cipher = AES-256-GCM\n')).toEqual(['aes-256-gcm']);
+    expect(choices('', '#gigatun: Cipher = auto\n')).toEqual(['auto']);
+  });
+
   it.each([
     ['Windows line ends', HEAD.replaceAll('\n', '\r\n')],
     ['a byte order mark', `\uFEFF${HEAD}`],
@@ -194,7 +205,7 @@ describe('a wrong line', () => {
     [
       '#gigatun: Lane = 2',
       11,
-      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Offloads',
+      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Offloads, TxQueueLength, Cipher',
     ],
     ['#gigatun: Lanes = 65', 19, 'expected a number of lanes from 1 to 64, got "65"'],
     [
@@ -203,6 +214,7 @@ describe('a wrong line', () => {
       'expected auto, none, or some of tun-tso, tun-uso, udp-gso, udp-gro, got "gro"',
     ],
     ['#gigatun: Offloads = tun-tso,', 22, 'got ""'],
+    ['#gigatun: Cipher = none', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "none"'],
     ['#gigatun: hello', 11, 'expected Key = Value'],
   ])('%s is refused with line and column', (line, column, text) => {
     const problems = problemsOf(`${HEAD}${line}\n`);
@@ -225,7 +237,9 @@ describe('a wrong line', () => {
     ['#gigatun: Offloads = udp-gro', 22, 'expected one of auto, none, udp-gso, got "udp-gro"'],
     ['PersistentKeepalive = 65536', 23, 'expected "off" or seconds from 0 to 65535'],
     ['PublicKey = abc', 1, 'expected one PublicKey, got a second one (the first is on line 4)'],
-    ['#gigatun: Lanes = 2', 11, 'known here: Offloads'],
+    ['#gigatun: Lanes = 2', 11, 'known here: Offloads, Cipher'],
+    ['#gigatun: Lanes = 2', 11, 'expected a setting of this section, got "Lanes"'],
+    ['#gigatun: Cipher = aes', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "aes"'],
   ])('%s is refused in a peer', (line, column, text) => {
     const problems = problemsOf(`${HEAD}${PEER}${line}\n`);
     expect(problems).toHaveLength(1);
@@ -317,6 +331,7 @@ describe('any text', () => {
       'Endpoint',
       '#gigatun:',
       'Lanes',
+      'Cipher',
       '=',
       ',',
       '#',

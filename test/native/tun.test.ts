@@ -182,7 +182,7 @@ async function liveAndDie(): Promise<void> {
     const addon = require('node-gyp-build')(require('node:worker_threads').workerData);
     globalThis.lanes = Array.from({ length: 5 }, () => addon.openLane({ arena: new Uint8Array(new SharedArrayBuffer(65536)),
       books: new Float64Array(64), tunFd: -1, udp4Fd: -1, udp6Fd: -1, aead: 'openssl', bookTime: true }));
-    for (const { handle } of lanes) { addon.setKey(handle, 1, new Uint8Array(32)); addon.wait(handle, 1, 0, 11); }
+    for (const { handle } of lanes) { addon.setKey(handle, 1, new Uint8Array(32), 0); addon.wait(handle, 1, 0, 11); }
     addon.closeLane(lanes[0].handle);`;
   const root = new URL('../..', import.meta.url).pathname;
   const worker = new Worker(script, { eval: true, workerData: root });

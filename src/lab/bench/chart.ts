@@ -25,6 +25,7 @@ const COLOURS: Readonly<Record<SubjectName, string>> = {
   'floor-aes': '#7b8794',
   'floor-shared': '#3e4c59',
   gigatun: '#0967d2',
+  'gigatun-aes': '#2bb0ed',
   'gigatun-no-books': '#47a3f3',
   'wireguard-go': '#de911d',
 };

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GigatunError } from '../../errors.ts';
+import { CIPHER_DEFAULT, type CipherChoice } from '../../protocol/cipher.ts';
 import { openFloor } from '../floor-end.ts';
 import { type GigatunEnd, openGigatun } from '../gigatun-end.ts';
 import { type EndStats, readStats } from '../gigatun-stats.ts';
@@ -20,6 +21,7 @@ export const SUBJECT_NAMES = [
   'floor-aes',
   'floor-shared',
   'gigatun',
+  'gigatun-aes',
   'gigatun-no-books',
   'wireguard-go',
 ] as const;
@@ -33,6 +35,7 @@ export const SUBJECT_TITLES: Readonly<Record<SubjectName, string>> = {
   'floor-aes': 'floor (C, AES-256-GCM)',
   'floor-shared': 'floor of ../shared (C, ChaCha20-Poly1305)',
   gigatun: 'gigatun',
+  'gigatun-aes': 'gigatun, AES-256-GCM',
   'gigatun-no-books': 'gigatun, books off',
   'wireguard-go': 'wireguard-go',
 };
@@ -87,6 +90,8 @@ function open(lab: Lab, name: SubjectName, { lanes }: SubjectOptions): Promise<S
       return openRod(lab, name, 'chacha20-poly1305');
     case 'gigatun':
       return openOwn(lab, name, lanes, []);
+    case 'gigatun-aes':
+      return openOwn(lab, name, lanes, [], 'aes-256-gcm');
     case 'gigatun-no-books':
       return openOwn(lab, name, lanes, ['--no-books']);
     case 'wireguard-go':
@@ -140,10 +145,16 @@ async function buildRod(lab: Lab, shared: boolean): Promise<string> {
   return program;
 }
 
-async function openOwn(lab: Lab, name: SubjectName, lanes: number, more: readonly string[]): Promise<Subject> {
+async function openOwn(
+  lab: Lab,
+  name: SubjectName,
+  lanes: number,
+  more: readonly string[],
+  cipher: CipherChoice = CIPHER_DEFAULT,
+): Promise<Subject> {
   const pair = planPair(lab);
   const ends: GigatunEnd[] = [];
-  for (const plan of [pair.a, pair.b]) ends.push(await openGigatun(lab, plan, { lanes, arguments: more }));
+  for (const plan of [pair.a, pair.b]) ends.push(await openGigatun(lab, plan, { lanes, cipher, arguments: more }));
   const stats = async () => (await Promise.all(ends.map((end) => end.statsJson()))).map(readStats);
   const aead = (await stats())[0]?.aead ?? 'unknown';
   const version = `${lanes === 1 ? 'one lane' : `${lanes} lanes`}, AEAD ${aead}`;

@@ -29,6 +29,7 @@ const peer: fc.Arbitrary<PeerFileConfig> = fc.record({
   endpoint: fc.option(fc.record({ host, port })),
   persistentKeepaliveSeconds: fc.integer({ min: 0, max: 65_535 }),
   offloads: fc.constantFrom(...PEER_OFFLOADS),
+  cipher: fc.constantFrom('auto' as const, 'aes-256-gcm' as const, 'chacha20-poly1305' as const),
 });
 
 /** No two peers, and no two prefixes, are the same. */

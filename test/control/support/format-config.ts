@@ -38,6 +38,7 @@ function peerLines(peer: PeerFileConfig): string[] {
       : [`Endpoint = ${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`]),
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
     ...(peer.offloads === undefined ? [] : [`#gigatun: Offloads = ${peer.offloads}`]),
+    `#gigatun: Cipher = ${peer.cipher}`,
   ];
 }
 

@@ -104,6 +104,7 @@ export function peerWith(part: Partial<PeerStatus> = {}): PeerStatus {
     txBytes: 1,
     persistentKeepaliveSeconds: 0,
     hasPresharedKey: false,
+    cipher: 'chacha20-poly1305',
     lastFailure: null,
     ...part,
   };
