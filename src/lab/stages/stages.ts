@@ -1,0 +1,20 @@
+/** The stages that are measured, in the packet's order: what each is, whether it is JavaScript or native, and which way it belongs to. */
+
+/** Every clocked part; 'deliver' and 'coalesceAndWrite' are sums of stages and not shown. */
+export type StageId = (typeof STAGES)[number]['id'] | 'deliver' | 'coalesceAndWrite';
+
+export const STAGES = [
+  { id: 'inspect', direction: 'outbound', isNative: false, title: 'read: test the packet' },
+  { id: 'route', direction: 'outbound', isNative: false, title: 'route: longest prefix' },
+  { id: 'split', direction: 'outbound', isNative: false, title: 'split: headers of segments' },
+  { id: 'seal', direction: 'outbound', isNative: false, title: 'seal: counters, padding, groups' },
+  { id: 'encrypt', direction: 'outbound', isNative: true, title: 'seal: gather, checksum, AEAD' },
+  { id: 'txHistory', direction: 'outbound', isNative: false, title: 'TX history' },
+  { id: 'send', direction: 'outbound', isNative: false, title: 'send: count what was sent' },
+  { id: 'receive', direction: 'inbound', isNative: false, title: 'receive: type, keypair, counter' },
+  { id: 'decrypt', direction: 'inbound', isNative: true, title: 'unseal: AEAD, checksum' },
+  { id: 'rxHistory', direction: 'inbound', isNative: false, title: 'RX history: replay window' },
+  { id: 'verify', direction: 'inbound', isNative: false, title: 'verify: source, times' },
+  { id: 'coalesce', direction: 'inbound', isNative: false, title: 'coalesce: super-packets' },
+  { id: 'write', direction: 'inbound', isNative: false, title: 'write: lists of pieces' },
+] as const;
