@@ -210,6 +210,10 @@ class Lane {
       case 'endpoint':
         writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, command.endpoint);
         break;
+      case 'groups':
+        peer.groupDatagramsMax = command.datagramsMax;
+        peer.groupShortTail = command.shortTail;
+        break;
       case 'install':
         this.#install(command, peer);
         break;

@@ -2,6 +2,7 @@
  * The catalog of configuration keys: in which section each stands, how often, how its value is read, where it goes, and
  * what it means. The parser and the documentation's table follow this list.
  */
+import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
 import { LANES_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import {
@@ -18,6 +19,8 @@ import {
   readLanes,
   readListenPort,
   readMtu,
+  readOffloads,
+  readPeerOffloads,
   readPresharedKey,
   readPrivateKey,
   readTable,
@@ -33,6 +36,7 @@ export interface InterfaceDraft {
   table: 'auto' | 'off' | number;
   saveConfig: boolean;
   lanes: number | null;
+  offloads: readonly OffloadName[] | null;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
   readonly dnsSearch: string[];
@@ -48,6 +52,7 @@ export interface PeerDraft {
   presharedKey: Uint8Array | null;
   endpoint: NamedEndpoint | null;
   persistentKeepaliveSeconds: number;
+  offloads: PeerOffloads;
   readonly allowedIps: IpPrefix[];
 }
 
@@ -109,6 +114,9 @@ const setSaveConfig: OfInterface<boolean> = (draft, save) => {
 const setLanes: OfInterface<number> = (draft, lanes) => {
   draft.lanes = lanes;
 };
+const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
+  draft.offloads = offloads;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -132,6 +140,9 @@ const setEndpoint: OfPeer<NamedEndpoint> = (draft, endpoint) => {
 };
 const setKeepalive: OfPeer<number> = (draft, seconds) => {
   draft.persistentKeepaliveSeconds = seconds;
+};
+const setPeerOffloads: OfPeer<PeerOffloads> = (draft, offloads) => {
+  draft.offloads = offloads;
 };
 
 /** Keys of `[Interface]`. */
@@ -168,7 +179,22 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     setLanes,
     `Worker threads, 1 to ${LANES_MAX}; absent: 1. The option --lanes goes before it.`,
   ),
+  rule(
+    'Offloads',
+    'once',
+    readOffloads,
+    setOffloads,
+    'Offloads to open: auto (all that the kernel has), none, or some of tun-tso, tun-uso, udp-gso, udp-gro; absent: auto.',
+  ),
 ];
 
 /** Settings of `[Peer]`. */
-export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [];
+export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
+  rule(
+    'Offloads',
+    'once',
+    readPeerOffloads,
+    setPeerOffloads,
+    'Datagrams to this peer in groups: auto (as the path carries them), none, or udp-gso (always); absent: auto.',
+  ),
+];

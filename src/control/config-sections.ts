@@ -145,6 +145,7 @@ export function emptyInterface(): InterfaceDraft {
     table: 'auto',
     saveConfig: false,
     lanes: null,
+    offloads: null,
     addresses: [],
     dnsServers: [],
     dnsSearch: [],
@@ -156,5 +157,12 @@ export function emptyInterface(): InterfaceDraft {
 }
 
 function emptyPeer(): PeerDraft {
-  return { publicKey: null, presharedKey: null, endpoint: null, persistentKeepaliveSeconds: 0, allowedIps: [] };
+  return {
+    publicKey: null,
+    presharedKey: null,
+    endpoint: null,
+    persistentKeepaliveSeconds: 0,
+    offloads: 'auto',
+    allowedIps: [],
+  };
 }

@@ -4,6 +4,8 @@
  * (addresses, MTU, routes, hooks). Key bytes belong to whoever holds the config and are never formatted into a text.
  */
 
+import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
+
 /** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
 export interface IpPrefix {
   /** 4 or 16 bytes in wire order. */
@@ -37,6 +39,8 @@ interface PeerCommon {
   readonly allowedIps: readonly IpPrefix[];
   /** 0 (off) to 65,535. */
   readonly persistentKeepaliveSeconds: number;
+  /** Whether datagrams go to it in groups; absent: 'auto'. */
+  readonly offloads?: PeerOffloads;
 }
 
 /** A peer as the device takes it. */
@@ -87,6 +91,8 @@ export interface InterfaceConfig {
 export interface GigatunSettings {
   /** Number of lanes (worker threads), 1 to 64. */
   readonly lanes: number | null;
+  /** Offloads that the device opens, in no order, none twice. */
+  readonly offloads: readonly OffloadName[] | null;
 }
 
 /** A whole file. */

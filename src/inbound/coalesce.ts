@@ -63,9 +63,11 @@ export class Coalescer {
     const isIpv4 = first >>> 4 === 4;
     const protocol = view.getUint8(ip + (isIpv4 ? IPV4.PROTOCOL : IPV6.NEXT_HEADER));
     const isUdp = protocol === PROTOCOL.UDP;
-    if (protocol !== PROTOCOL.TCP && !(isUdp && this.#lane.limits.udpSuperPackets)) {
+    const isTcp = protocol === PROTOCOL.TCP;
+    const { tcpSuperPackets, udpSuperPackets } = this.#lane.limits;
+    if (!(isTcp ? tcpSuperPackets : isUdp && udpSuperPackets)) {
       // An IPv6 extension header may hide TCP of any flow.
-      if (!isIpv4 && !isUdp && protocol !== PROTOCOL.ICMP6) this.#closeAll();
+      if (!isIpv4 && !isUdp && !isTcp && protocol !== PROTOCOL.ICMP6) this.#closeAll();
       this.#writeSingle(ip, length);
       return;
     }
