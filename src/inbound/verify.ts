@@ -16,17 +16,20 @@ import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
 import type { InboundBatch } from './batch.ts';
 import { Coalescer } from './coalesce.ts';
 
+/** Takes what may come in: a Coalescer, or whatever stands in for it where verifying is measured alone. */
+export type PacketSink = Pick<Coalescer, 'add' | 'flush'>;
+
 export class Verifier {
   readonly #lane: LaneContext;
-  readonly #coalescer: Coalescer;
+  readonly #coalescer: PacketSink;
   readonly #rekeyAgeMs: number;
   #knownSource = 0;
   #knownPeer: LanePeer | null = null;
   #knownRoutes: Int32Array | null = null;
 
-  constructor(lane: LaneContext) {
+  constructor(lane: LaneContext, coalescer: PacketSink = new Coalescer(lane)) {
     this.#lane = lane;
-    this.#coalescer = new Coalescer(lane);
+    this.#coalescer = coalescer;
     this.#rekeyAgeMs = rekeyOnReceiveAgeMs(lane.timing);
   }
 

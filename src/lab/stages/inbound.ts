@@ -1,12 +1,14 @@
 /**
  * One inbound batch, stage by stage: a turn of the lane's own inbound path, on the clock wherever it calls a native verb; then
- * coalescing and writing alone, over the same packets as they lay before, so that each stage's own time can be told from the
- * time of those that it calls.
+ * verifying (into nothing), coalescing and writing alone, over the same packets as they lay before. Coalescing calls writing, whose
+ * own time is taken off.
  */
+import { InboundBatch } from '../../inbound/batch.ts';
 import { Coalescer } from '../../inbound/coalesce.ts';
 import { InboundPath } from '../../inbound/receive.ts';
+import { type PacketSink, Verifier } from '../../inbound/verify.ts';
 import { TunWriter } from '../../inbound/write.ts';
-import { TUN_WRITE, UNSEAL } from '../../native/layout.ts';
+import { TUN_WRITE, UDP_RECEIVE, UNSEAL } from '../../native/layout.ts';
 import { ipPacketLength } from '../../packet/ip-header.ts';
 import type { Moments, Rig } from './rig.ts';
 import type { StageId } from './stages.ts';
@@ -21,10 +23,14 @@ interface Write {
 
 const QUIET: Moments = { received() {}, unsealStarts() {}, unsealEnds() {}, historyEnds() {}, written() {} };
 
+const NOWHERE: PacketSink = { add() {}, flush() {} };
+
 export class InboundRounds {
   readonly #rig: Rig;
   readonly #packets: number;
   readonly #path: InboundPath;
+  readonly #batch: InboundBatch = new InboundBatch();
+  readonly #verifier: Verifier;
   readonly #coalescer: Coalescer;
   readonly #writer: TunWriter;
   /** Plaintexts as they lie after unsealing: place, length, sum; and the bytes around them. */
@@ -37,6 +43,7 @@ export class InboundRounds {
     this.#rig = rig;
     this.#packets = packets;
     this.#path = new InboundPath(rig.lane, () => true);
+    this.#verifier = new Verifier(rig.lane, NOWHERE);
     this.#coalescer = new Coalescer(rig.lane);
     this.#writer = new TunWriter(rig.lane);
     this.#messages = new Int32Array(packets * 3);
@@ -49,12 +56,12 @@ export class InboundRounds {
     this.#turn(watch);
     this.#restore();
     watch.start();
+    this.#verifier.deliver(this.#batch);
+    watch.lap('verify', this.#packets);
     this.#coalesceAll();
     watch.lap('coalesceAndWrite', this.#packets);
-    watch.start();
     this.#writeAll();
     watch.lap('write', this.#packets);
-    watch.note('verify', watch.latest('deliver') - watch.latest('coalesceAndWrite'));
     watch.note('coalesce', watch.latest('coalesceAndWrite') - watch.latest('write'));
   }
 
@@ -68,7 +75,6 @@ export class InboundRounds {
       historyEnds: () => watch.lap('rxHistory', packets),
     };
     this.#path.turn(4);
-    watch.lap('deliver', packets);
     this.#rig.moments = QUIET;
   }
 
@@ -80,6 +86,7 @@ export class InboundRounds {
       historyEnds: () => {
         this.#plain.set(arena.bytes.subarray(arena.udpIn, arena.udpIn + arena.udpInLength));
         this.#noteMessages();
+        this.#fillBatch();
       },
       written: (writes) => this.#noteWrites(writes),
     };
@@ -97,6 +104,21 @@ export class InboundRounds {
       this.#messages[message * 3] = offset;
       this.#messages[message * 3 + 1] = ipPacketLength(view, offset, words[unseal + UNSEAL.RESULT]);
       this.#messages[message * 3 + 2] = words[unseal + UNSEAL.SUM];
+    }
+  }
+
+  /** The batch as the path has it at this moment; the descriptors stay in the arena from turn to turn. */
+  #fillBatch(): void {
+    const { words, receives } = this.#rig.lane.arena;
+    const batch = this.#batch;
+    for (let receive = receives >> 2; batch.messages < this.#packets; receive += UDP_RECEIVE.WORDS) {
+      const length = words[receive + UDP_RECEIVE.LENGTH];
+      const datagrams = Math.ceil(length / (words[receive + UDP_RECEIVE.SEGMENT_LENGTH] || length));
+      for (const end = batch.messages + datagrams; batch.messages < end; batch.messages += 1) {
+        batch.keypairs[batch.messages] = this.#rig.peer.current;
+        batch.sources[batch.messages] = (receive + UDP_RECEIVE.ENDPOINT) << 2;
+        batch.fresh[batch.messages] = 1;
+      }
     }
   }
 

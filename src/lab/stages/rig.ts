@@ -55,7 +55,7 @@ export class Rig {
     const ledger = new Ledger(openPage());
     const fds = { tunFd: -1, udp4Fd: -1, udp6Fd: -1 };
     const opened = addon.openLane({ arena: arena.bytes, books: ledger.books, ...fds, aead, bookTime: true });
-    const limits = { gsoDatagramsMax: GSO_DATAGRAMS_MAX, udpSuperPackets: true, mtu: STAGE_MTU };
+    const limits = { gsoDatagramsMax: GSO_DATAGRAMS_MAX, tcpSuperPackets: true, udpSuperPackets: true, mtu: STAGE_MTU };
     const verbs = this.#verbs(arena);
     this.lane = new LaneContext(verbs, opened.handle, arena, ledger, WIREGUARD_TIMING, limits, () => {});
     this.aead = opened.aead;

@@ -1,7 +1,7 @@
 /** The stages that are measured, in the packet's order: what each is, whether it is JavaScript or native, and which way it belongs to. */
 
-/** Every clocked part; 'deliver' and 'coalesceAndWrite' are sums of stages and not shown. */
-export type StageId = (typeof STAGES)[number]['id'] | 'deliver' | 'coalesceAndWrite';
+/** Every clocked part; 'coalesceAndWrite' is a sum of two and not shown. */
+export type StageId = (typeof STAGES)[number]['id'] | 'coalesceAndWrite';
 
 export const STAGES = [
   { id: 'inspect', direction: 'outbound', isNative: false, title: 'read: test the packet' },
