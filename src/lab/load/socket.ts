@@ -16,8 +16,8 @@ const SENDS_MAX = 256;
 const RECEIVES_MAX = 64;
 const OUT_BYTES = 1 << 19;
 const IN_BYTES = 1 << 20;
-/** Bytes of a group: the longest UDP payload over IPv4. */
-export const GROUP_BYTES_MAX = 65_507;
+/** Bytes of a group: with its headers it stays below 65,536, or the device would not segment it. */
+export const GROUP_BYTES_MAX = 65_408;
 /** The books of these ends are not read. */
 const NEXT_ACTIVITY = 0;
 
