@@ -147,7 +147,7 @@ export function dearestRise(asItIs: Cost | undefined, changed: Cost | undefined)
   if (asItIs === undefined || changed === undefined) return null;
   const rises = ACTIVITIES.flatMap(({ name }): Rise[] => {
     const [before, after] = [microsecondsOf(asItIs, name), microsecondsOf(changed, name)];
-    return before === null || after === null || after < before * 1.1 ? [] : [{ name, asItIs: before, changed: after }];
+    return before === null || after === null || after <= before * 1.1 ? [] : [{ name, asItIs: before, changed: after }];
   });
   rises.sort((x, y) => y.changed - y.asItIs - (x.changed - x.asItIs));
   return rises[0] ?? null;

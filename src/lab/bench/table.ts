@@ -49,7 +49,8 @@ export function readable(markdown: string): string {
 
 function padded(lines: readonly string[]): string[] {
   const rows = lines.map((line) => line.slice(2, -2).split(' | '));
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const shown = rows.filter((_, index) => index !== 1);
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...shown.map((row) => (row[column] ?? '').length)));
   return rows.map((row, index) => {
     const cells = row.map((text, column) => {
       const width = widths[column] ?? 0;
