@@ -47,7 +47,7 @@ function heading({ takenAt, machine, conditions, subjects, leftOut, warnings }: 
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node}; load ${machine.loadAverages[0]}, ` +
       `${Math.round(machine.busyShare * 100)} % busy before the start. Both ends and the programs that make the load share these cores.`,
     '',
-    `Medians of ${repeats} interleaved rounds, ${secondsPerLoad} s per load; MTU ${innerMtu} inside, ${outerMtu} outside; TCP ${congestion}.`,
+    `${repeats === 1 ? 'One round' : `Medians of ${repeats} interleaved rounds`}, ${secondsPerLoad} s per load; MTU ${innerMtu} inside, ${outerMtu} outside; TCP ${congestion}.`,
     '',
     ...subjects.map(({ title, version }) => `- ${title}: ${version}`),
     ...leftOut.map(({ name, reason }) => `- left out: ${name}: ${reason}`),
