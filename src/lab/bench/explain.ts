@@ -4,7 +4,7 @@ import { significant } from '../statistics.ts';
 import { type Cost, microsecondsOf, sharesOf } from './cost.ts';
 import { type BenchResult, medianOf, ratioOf } from './result.ts';
 import type { SubjectName } from './subjects.ts';
-import type { MetricId, TestId } from './tests.ts';
+import { leastOfBest, type MetricId, RAMP_RATES, type TestId } from './tests.ts';
 import { isVariant, VARIANTS, type VariantName } from './variants.ts';
 
 const AEAD: readonly ActivityName[] = ['USER_ENCRYPT', 'USER_DECRYPT'];
@@ -91,16 +91,20 @@ export function explainLatency(result: BenchResult): string[] {
   ];
 }
 
-/** Whether delivered falls as offered rises, for each tunnel. */
+/** Whether delivered falls as offered rises, for each tunnel, by the medians of its steps. */
 export function explainRamp(result: BenchResult, length: 64 | 1350): string[] {
   const test = length === 64 ? 'udpramp64' : 'udpramp1350';
   return result.subjects.flatMap(({ name }) => {
-    const least = medianOf(result, test, name, 'leastOfBest');
-    if (least === null || name.startsWith('veth')) return [];
-    const steady = least >= COLLAPSE_BELOW;
-    return steady
-      ? [`${name}: no collapse, no step delivers less than ${percent(least)} of the best step before it.`]
-      : [`${name}: COLLAPSE, a step delivers only ${percent(least)} of a step that offered less.`];
+    const steps = RAMP_RATES.flatMap((rate) => {
+      const offeredPerSecond = medianOf(result, test, name, `offered@${rate}`);
+      const deliveredPerSecond = medianOf(result, test, name, `delivered@${rate}`);
+      return offeredPerSecond === null || deliveredPerSecond === null ? [] : [{ offeredPerSecond, deliveredPerSecond }];
+    });
+    if (steps.length === 0 || name.startsWith('veth')) return [];
+    const least = leastOfBest(steps);
+    return least >= COLLAPSE_BELOW
+      ? [`${name}: no collapse, no step delivers less than ${percent(least)} of one that offered less.`]
+      : [`${name}: COLLAPSE, a step delivers only ${percent(least)} of one that offered less.`];
   });
 }
 

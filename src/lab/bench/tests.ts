@@ -3,7 +3,7 @@ import { type Route, runUdp } from '../iperf.ts';
 import { measureTcp } from '../measure.ts';
 import { ping } from '../ping.ts';
 import { transfer } from '../transfer.ts';
-import { runRamp, runWindowed } from '../udp-load.ts';
+import { type RampStep, runRamp, runWindowed } from '../udp-load.ts';
 import { usageOfAll } from '../usage.ts';
 import { watchMemory } from './memory.ts';
 import type { Subject } from './subjects.ts';
@@ -29,7 +29,7 @@ export const METRICS = {
   datagramsPerGroup: { title: 'datagrams per group', unit: '' },
   residentBytesMost: { title: 'resident memory, the larger end', unit: 'bytes' },
   residentBytesGrowth: { title: 'its growth', unit: 'bytes' },
-  leastOfBest: { title: 'least delivered of the best step before', unit: '' },
+  leastOfBest: { title: 'least delivered of the best step that offered less', unit: '' },
 } as const;
 export type MetricId = keyof typeof METRICS | RampMetric;
 
@@ -195,21 +195,18 @@ function udpRamp(length: number): Test {
         [`offered@${rate}`, offeredPerSecond],
         [`delivered@${rate}`, deliveredPerSecond],
       ]);
-      const delivered = steps.map(({ deliveredPerSecond }) => deliveredPerSecond);
-      return { ...Object.fromEntries(metrics), leastOfBest: leastOfBest(delivered) };
+      return { ...Object.fromEntries(metrics), leastOfBest: leastOfBest(steps) };
     },
   };
 }
 
-/** The worst step as a share of the best before it; 1 when what is delivered never falls. */
-export function leastOfBest(delivered: readonly number[]): number {
-  let best = 0;
-  let least = 1;
-  for (const value of delivered) {
-    if (best > 0) least = Math.min(least, value / best);
-    best = Math.max(best, value);
-  }
-  return least;
+/** The worst step as a share of the best of those that offered no more; 1 when what is delivered never falls as more is offered. */
+export function leastOfBest(steps: readonly Pick<RampStep, 'offeredPerSecond' | 'deliveredPerSecond'>[]): number {
+  const shares = steps.map((step) => {
+    const lower = steps.filter(({ offeredPerSecond }) => offeredPerSecond <= step.offeredPerSecond);
+    return step.deliveredPerSecond / Math.max(...lower.map(({ deliveredPerSecond }) => deliveredPerSecond));
+  });
+  return Math.min(1, ...shares.filter(Number.isFinite));
 }
 
 async function memory(subject: Subject, seconds: number): Promise<Sample | null> {

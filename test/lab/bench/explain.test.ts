@@ -96,14 +96,22 @@ describe('the sentences', () => {
     expect(text).toContain('No datagram came out of order');
   });
   it('call a ramp that falls a collapse, and one that wavers none', () => {
+    const ramp = (...delivered: number[]): Sample => ({
+      'offered@25000': 25,
+      'offered@50000': 50,
+      'offered@0': 75,
+      'delivered@25000': delivered[0] ?? 0,
+      'delivered@50000': delivered[1] ?? 0,
+      'delivered@0': delivered[2] ?? 0,
+    });
     const ramps = [
-      ...runsOf('udpramp64', 'gigatun', { leastOfBest: 0.93 }),
-      ...runsOf('udpramp64', 'wireguard-go', { leastOfBest: 0.7 }),
-      ...runsOf('udpramp64', 'veth', { leastOfBest: 0.1 }),
+      ...runsOf('udpramp64', 'gigatun', ramp(25, 50, 46.5), ramp(25, 1, 46.5), ramp(25, 50, 99)),
+      ...runsOf('udpramp64', 'wireguard-go', ramp(25, 50, 35)),
+      ...runsOf('udpramp64', 'veth', ramp(25, 5, 5)),
     ];
     expect(explainRamp(resultOf(...ramps), 64)).toEqual([
-      'gigatun: no collapse, no step delivers less than 93 % of the best step before it.',
-      'wireguard-go: COLLAPSE, a step delivers only 70 % of a step that offered less.',
+      'gigatun: no collapse, no step delivers less than 93 % of one that offered less.',
+      'wireguard-go: COLLAPSE, a step delivers only 70 % of one that offered less.',
     ]);
     expect(explainRamp(resultOf(...ramps), 1350)).toEqual([]);
   });
@@ -132,13 +140,21 @@ describe('the sentences', () => {
 });
 
 it.each([
-  [[10, 20, 30, 30], 1],
-  [[10, 20, 19], 0.95],
-  [[10, 40, 20, 40, 30], 0.5],
-  [[], 1],
-])('of steps that deliver %j the worst has %f of the best before it', (delivered, least) => {
-  expect(leastOfBest(delivered)).toBe(least);
-});
+  [[10, 20, 30, 30], [10, 20, 40, 50], 1],
+  [[10, 20, 19], [10, 20, 40], 0.95],
+  [[10, 40, 20, 40, 30], [10, 40, 60, 80, 90], 0.5],
+  [[10, 40, 20], [10, 60, 40], 1],
+  [[], [], 1],
+])(
+  'of steps that deliver %j of %j the worst has its share of the best that offered no more',
+  (delivered, offered, least) => {
+    const steps = delivered.map((deliveredPerSecond, at) => ({
+      deliveredPerSecond,
+      offeredPerSecond: offered[at] ?? 0,
+    }));
+    expect(leastOfBest(steps)).toBe(least);
+  },
+);
 
 describe('a soak', () => {
   const minutesOf = (...megabytes: number[]): SoakMinute[] =>
