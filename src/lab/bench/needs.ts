@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { GigatunError } from '../../errors.ts';
+import type { Screen } from '../progress.ts';
 import { OWN_ROD, type SubjectName } from './subjects.ts';
 
 const SYSTEM_PATHS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
@@ -34,6 +35,22 @@ export function requirePrograms(isPresent: IsPresent = isHere): void {
     'UNSUPPORTED',
     `the bench makes its load with programs that are missing here: ${programs}. ` +
       `On Debian: apt-get install --no-install-recommends ${packages}. gigatun bench --stages needs none of them.`,
+  );
+}
+
+/** The subjects that can run here; the others are named on the screen. Throws GigatunError UNSUPPORTED when none can. */
+export function runnable(
+  names: readonly SubjectName[],
+  screen: Screen,
+): { readonly subjects: SubjectName[]; readonly leftOut: LeftOut[] } {
+  const leftOut = leftOutOf(names);
+  const subjects = names.filter((name) => leftOut.every((one) => one.name !== name));
+  const lines = leftOut.map(({ name, reason }) => `left out: ${name}: ${reason}\n`);
+  for (const line of lines) screen.write(line);
+  if (subjects.length > 0) return { subjects, leftOut };
+  throw new GigatunError(
+    'UNSUPPORTED',
+    `expected a subject that can run on this machine, got none; ${lines.join('').trim()}`,
   );
 }
 

@@ -38,6 +38,8 @@ const USER_TESTS: readonly TestId[] = ['tcp1', 'udp64', 'udpgso', 'ping', 'pingl
 const OFFLOAD_TESTS: readonly TestId[] = ['tcp1', 'udp64', 'udpgso'];
 const RODS = { own: ['floor'], shared: ['floor-shared'], both: ['floor', 'floor-shared'] } as const;
 const ALL_TESTS: readonly TestId[] = TEST_IDS;
+/** The stage bench keeps all samples, and its keypair does not live for ever. */
+const STAGE_SECONDS_MAX = 60;
 /** Also of rounds, minutes and pairs. */
 const SECONDS_MAX = 3_600;
 
@@ -100,7 +102,8 @@ export function parseBenchOptions(args: readonly string[], face: BenchFace): Ben
   }
   const mode = modeOf(values);
   const quick = values.quick === true;
-  const seconds = numberOf('--seconds', values.seconds, defaultSeconds(mode, face, quick));
+  const secondsMax = mode === 'stages' ? STAGE_SECONDS_MAX : SECONDS_MAX;
+  const seconds = numberOf('--seconds', values.seconds, defaultSeconds(mode, face, quick), secondsMax);
   const repeats = numberOf('--repeats', values.repeats, quick && face === 'user' ? 1 : DEFAULT_REPEATS);
   const usual = values.offloads === true ? OFFLOAD_VARIANTS : usualSubjects(values.rod ?? 'own', mode);
   const usualTests = values.offloads === true ? OFFLOAD_TESTS : face === 'user' ? USER_TESTS : ALL_TESTS;

@@ -7,10 +7,11 @@ import { defaultCongestion, runTcp } from '../iperf.ts';
 import { busyWarning, examineMachine } from '../machine.ts';
 import { Lab } from '../namespaces.ts';
 import { examinePrivilege, judgePrivilege } from '../privilege.ts';
+import { endAllNow } from '../process.ts';
 import type { Screen } from '../progress.ts';
 import { compareBooks } from './books.ts';
 import { toMarkdown } from './markdown.ts';
-import { leftOutOf, requirePrograms } from './needs.ts';
+import { requirePrograms, runnable } from './needs.ts';
 import { type BenchOptions, benchUsage, parseBenchOptions } from './options.ts';
 import { type BenchResult, costsOf, figuresOf } from './result.ts';
 import { soak } from './soak.ts';
@@ -78,10 +79,7 @@ async function runMode(
 export async function measureSubjects(options: BenchOptions, screen: Screen): Promise<BenchResult> {
   requireRoot();
   requirePrograms();
-  const leftOut = leftOutOf(options.subjects);
-  for (const { name, reason } of leftOut) screen.write(`left out: ${name}: ${reason}\n`);
-  const subjects = options.subjects.filter((name) => leftOut.every((one) => one.name !== name));
-  if (subjects.length === 0) throw new GigatunError('UNSUPPORTED', 'none of the subjects can run on this machine');
+  const { subjects, leftOut } = runnable(options.subjects, screen);
   const chosen = { ...options, subjects };
   const result = await withSubjects(chosen, screen, (opened) => measure(opened, chosen, screen));
   return { ...result, leftOut };
@@ -124,6 +122,7 @@ async function withSubjects<T>(
     return await action(subjects);
   } finally {
     await Promise.all(subjects.map((subject) => subject.close()));
+    endAllNow(); // a subject that failed to open may have left a program
     lab.close();
   }
 }

@@ -5,10 +5,11 @@
 import { examineMachine, type Machine } from '../machine.ts';
 import { measureTcp } from '../measure.ts';
 import { Lab } from '../namespaces.ts';
+import { endAllNow } from '../process.ts';
 import { showPhase } from '../progress.ts';
 import { significant } from '../statistics.ts';
 import { usageOf } from '../usage.ts';
-import { leftOutOf, requirePrograms } from './needs.ts';
+import { requirePrograms, runnable } from './needs.ts';
 import type { BenchOptions } from './options.ts';
 import type { BenchScreens } from './run.ts';
 import { openSubject, type Subject, type SubjectName } from './subjects.ts';
@@ -44,12 +45,10 @@ export interface SoakResult {
 /** Runs, prints, and returns the exit status: 1 when memory of a gigatun grew. */
 export async function soak(options: BenchOptions, { progress, results }: BenchScreens): Promise<number> {
   requirePrograms();
-  const leftOut = leftOutOf(options.subjects).map(({ name }) => name);
+  const chosen = runnable(options.subjects, progress).subjects;
   const machine = await examineMachine();
   const subjects: { name: SubjectName; version: string; minutes: SoakMinute[] }[] = [];
-  for (const name of options.subjects.filter((one) => !leftOut.includes(one))) {
-    subjects.push(await soakSubject(name, options, progress));
-  }
+  for (const name of chosen) subjects.push(await soakSubject(name, options, progress));
   const takenAt = new Date().toISOString();
   const result: SoakResult = {
     report: 'gigatun bench, soak',
@@ -128,6 +127,7 @@ async function soakSubject(
       await subject.close();
     }
   } finally {
+    endAllNow();
     lab.close();
   }
 }

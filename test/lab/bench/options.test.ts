@@ -137,6 +137,7 @@ it.each([
   [['--rod', 'x'], /--rod: expected own, shared or both/],
   [['--lanes', '65'], /--lanes: expected a whole number from 1 to 64/],
   [['--soak', '-1'], /--soak/],
+  [['--stages', '--seconds', '61'], /from 1 to 60/],
   [['--stages', '--offloads'], /one of --offloads, --stages, --soak and --ledger-ab at a time/],
   [['--soak', '1', '--ledger-ab', '1'], /at a time/],
   [['--unknown'], /unknown/],

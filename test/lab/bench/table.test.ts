@@ -1,5 +1,6 @@
-/** Tables for files and for terminals. */
+/** Tables for files and for terminals, and the figure that memory is judged by. */
 import { expect, it } from 'vitest';
+import { growthOf } from '../../../src/lab/bench/memory.ts';
 import { readable, section, withoutEmptyColumns } from '../../../src/lab/bench/table.ts';
 
 const TABLE = [
@@ -39,4 +40,9 @@ it('a terminal gets columns of one width and short lines', () => {
   ]);
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
   expect(lines.slice(7).join(' ').trim()).toBe(long);
+});
+
+it('growth of a series is told from its quarters, so that one sample decides nothing', () => {
+  expect(growthOf([10, 10, 99, 10, 12, 12, 13, 13])).toBe(3);
+  expect(growthOf([5])).toBe(0);
 });
