@@ -16,20 +16,17 @@ import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
 import type { InboundBatch } from './batch.ts';
 import { Coalescer } from './coalesce.ts';
 
-/** Takes what may come in: a Coalescer, or whatever stands in for it where verifying is measured alone. */
-export type PacketSink = Pick<Coalescer, 'add' | 'flush'>;
-
 export class Verifier {
   readonly #lane: LaneContext;
-  readonly #coalescer: PacketSink;
+  readonly #coalescer: Coalescer;
   readonly #rekeyAgeMs: number;
   #knownSource = 0;
   #knownPeer: LanePeer | null = null;
   #knownRoutes: Int32Array | null = null;
 
-  constructor(lane: LaneContext, coalescer: PacketSink = new Coalescer(lane)) {
+  constructor(lane: LaneContext) {
     this.#lane = lane;
-    this.#coalescer = coalescer;
+    this.#coalescer = new Coalescer(lane);
     this.#rekeyAgeMs = rekeyOnReceiveAgeMs(lane.timing);
   }
 

@@ -14,7 +14,6 @@ export const STAGES = [
   { id: 'receive', direction: 'inbound', isNative: false, title: 'receive: type, keypair, counter' },
   { id: 'decrypt', direction: 'inbound', isNative: true, title: 'unseal: AEAD, checksum' },
   { id: 'rxHistory', direction: 'inbound', isNative: false, title: 'RX history: replay window' },
-  { id: 'verify', direction: 'inbound', isNative: false, title: 'verify: source, times' },
-  { id: 'coalesce', direction: 'inbound', isNative: false, title: 'coalesce: super-packets' },
+  { id: 'coalesce', direction: 'inbound', isNative: false, title: 'verify and coalesce' },
   { id: 'write', direction: 'inbound', isNative: false, title: 'write: lists of pieces' },
 ] as const;

@@ -76,9 +76,9 @@ describe('the sentences', () => {
     ],
   };
   it('give the price of a packet, the share of JavaScript, the dearest stage and the bound', () => {
-    expect([totalOf(figures, 'outbound'), totalOf(figures, 'inbound')]).toEqual([590, 550]);
+    expect([totalOf(figures, 'outbound'), totalOf(figures, 'inbound')]).toEqual([590, 540]);
     const text = explainStages([figures]).join(' ');
-    expect(text).toContain('takes 590 ns on its way out and 550 ns on its way in; 12 % of that is JavaScript');
+    expect(text).toContain('takes 590 ns on its way out and 540 ns on its way in; 12 % of that is JavaScript');
     expect(text).toContain('"split: headers of segments" with 40 ns');
     expect(text).toContain('would carry 19.0 Gbit/s');
   });
