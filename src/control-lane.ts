@@ -11,6 +11,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { sendUdp } from './native/addon.ts';
 import { ENDPOINT, UDP_SEND } from './native/layout.ts';
 import type { LaneHandle } from './native/types.ts';
+import type { PeerOffloads } from './offloads/offload-name.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
@@ -106,6 +107,7 @@ export class ControlLane {
     presharedKey: Uint8Array | null,
     endpoint: Endpoint | null,
     persistentKeepaliveSeconds: number,
+    offloads: PeerOffloads = 'auto',
     cipher: CipherChoice = CIPHER_DEFAULT,
   ): ControlPeer {
     const id = this.machine.addPeer(publicKey, { presharedKey, cipher });
@@ -124,6 +126,7 @@ export class ControlLane {
     this.peers.set(id, peer);
     this.#options.post({ type: 'peer', peer: id, memory }, 'all');
     this.#options.post({ type: 'endpoint', peer: id, endpoint }, 'all');
+    if (offloads === 'none') this.#options.post({ type: 'groups', peer: id, datagramsMax: 1, shortTail: true }, 'all');
     if (persistentKeepaliveSeconds > 0) {
       this.#carryOut(this.machine.setPersistentKeepalive(id, persistentKeepaliveSeconds, nowMs()));
       this.#evaluate(peer);

@@ -3,9 +3,11 @@
  * opened together, or not at all, and closed lane by lane; with the last queue the interface disappears.
  */
 import { closeSync } from 'node:fs';
+import type { LaneLimits } from './lane-context.ts';
 import { openTun } from './native/addon.ts';
 import { TUN_OFFLOAD } from './native/layout.ts';
 import type { TunOpened } from './native/types.ts';
+import type { OffloadName } from './offloads/offload-name.ts';
 import { closeLaneSockets, gsoDatagramsMax, openSockets, type Sockets } from './sockets.ts';
 
 const { CSUM, TSO4, TSO6, USO4, USO6 } = TUN_OFFLOAD;
@@ -17,32 +19,35 @@ export interface DescriptorOptions {
   /** 0 lets the kernel choose. */
   readonly listenPort: number;
   readonly fwmark: number;
+  readonly offloads: readonly OffloadName[];
 }
 
 export class DeviceDescriptors {
   /** The interface's name as the kernel has it. */
   readonly name: string;
   readonly port: number;
-  /** Most datagrams in one GSO send; 1 where there is no GSO. */
-  readonly gsoDatagramsMax: number;
-  /** Whether the TUN takes UDP super-packets. */
-  readonly udpSuperPackets: boolean;
+  /** What lanes may do with the offloads that were opened. */
+  readonly limits: Omit<LaneLimits, 'mtu'>;
   readonly #queues: readonly TunOpened[];
   readonly #sockets: Sockets;
 
   /** Throws GigatunError and leaves nothing open. */
-  constructor({ name, lanes, listenPort, fwmark }: DescriptorOptions) {
-    this.#queues = openQueues(name, lanes);
+  constructor({ name, lanes, listenPort, fwmark, offloads }: DescriptorOptions) {
+    this.#queues = openQueues(name, lanes, tunOffloads(offloads));
     try {
-      this.#sockets = openSockets(lanes, listenPort, fwmark);
+      this.#sockets = openSockets(lanes, listenPort, fwmark, offloads.includes('udp-gro'));
     } catch (error) {
       closeQueues(this.#queues);
       throw error;
     }
     this.name = this.#queues[0].name;
     this.port = this.#sockets.port;
-    this.gsoDatagramsMax = gsoDatagramsMax(this.#sockets);
-    this.udpSuperPackets = (this.#queues[0].offloads & USO4) !== 0 && (this.#queues[0].offloads & USO6) !== 0;
+    const accepted = this.#queues[0].offloads;
+    this.limits = {
+      gsoDatagramsMax: offloads.includes('udp-gso') ? gsoDatagramsMax(this.#sockets) : 1,
+      tcpSuperPackets: (accepted & TSO4) !== 0 && (accepted & TSO6) !== 0,
+      udpSuperPackets: (accepted & USO4) !== 0 && (accepted & USO6) !== 0,
+    };
   }
 
   /** A lane's descriptors, -1 for a family that this machine lacks. They stay this object's to close. */
@@ -56,7 +61,7 @@ export class DeviceDescriptors {
     const { ipv4, ipv6 } = this.#sockets.lanes[0];
     const accepted = this.#queues[0].offloads;
     const ofTun = Object.entries(TUN_OFFLOAD).filter(([, bit]) => (accepted & bit) !== 0);
-    const ofUdp = { gso: gso && this.gsoDatagramsMax > 1, gro: ipv4?.gro ?? ipv6?.gro ?? false };
+    const ofUdp = { gso: gso && this.limits.gsoDatagramsMax > 1, gro: ipv4?.gro ?? ipv6?.gro ?? false };
     return [
       ...ofTun.map(([name]) => name.toLowerCase()),
       ...Object.entries(ofUdp).flatMap(([name, on]) => (on ? [name] : [])),
@@ -70,9 +75,15 @@ export class DeviceDescriptors {
   }
 }
 
-function openQueues(name: string, lanes: number): TunOpened[] {
+/** Offload bits to ask the TUN for. Without super-packets the kernel completes checksums too: each packet is read as it is. */
+function tunOffloads(offloads: readonly OffloadName[]): number {
+  const tcp = offloads.includes('tun-tso') ? CSUM | TSO4 | TSO6 : 0;
+  const udp = offloads.includes('tun-uso') ? CSUM | USO4 | USO6 : 0;
+  return tcp | udp;
+}
+
+function openQueues(name: string, lanes: number, offloads: number): TunOpened[] {
   const queues: TunOpened[] = [];
-  const offloads = CSUM | TSO4 | TSO6 | USO4 | USO6;
   try {
     for (let queue = 0; queue < lanes; queue += 1)
       queues.push(openTun({ name: queues[0]?.name ?? name, multiQueue: lanes > 1, offloads }));

@@ -3,6 +3,7 @@ import type { DeviceConfig } from './control/config-types.ts';
 import type { Logger } from './control/log.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
+import type { OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 
 export interface DeviceOptions {
@@ -14,6 +15,8 @@ export interface DeviceOptions {
   readonly lanes?: number;
   /** Largest inner packet, bytes; set on the interface by whoever sets its addresses, and followed when it changes. Default 1420. */
   readonly mtu?: number;
+  /** Offloads to open, as far as the kernel has them; default all. */
+  readonly offloads?: readonly OffloadName[];
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;

@@ -24,6 +24,7 @@ import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
 import type { LaneOpened, LinkInfo } from './native/types.ts';
+import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { buildAllowedIps } from './tables/allowed-ips.ts';
@@ -41,9 +42,10 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
+  const { offloads = OFFLOAD_NAMES } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
-  const device = new TunnelDevice({ name, log, lanes, mtu, aead, bookTime, timing, fwmark: config.fwmark });
+  const device = new TunnelDevice({ name, log, lanes, mtu, aead, offloads, bookTime, timing, fwmark: config.fwmark });
   try {
     await device.open(config);
   } catch (error) {
@@ -60,6 +62,7 @@ interface Settings {
   readonly lanes: number;
   readonly mtu: number;
   readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
+  readonly offloads: readonly OffloadName[];
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
@@ -101,8 +104,8 @@ class TunnelDevice implements Device {
   }
 
   async open(config: DeviceConfig): Promise<void> {
-    const { name, lanes, fwmark } = this.#settings;
-    const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark });
+    const { name, lanes, fwmark, offloads } = this.#settings;
+    const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark, offloads });
     this.#descriptors = descriptors;
     // The control lane keeps the array that it is given; the machine in it, which needs the key, has a copy.
     const privateKey = config.privateKey && Uint8Array.from(config.privateKey);
@@ -224,7 +227,7 @@ class TunnelDevice implements Device {
       page: openPage(),
       handshakesPending: this.#handshakesPending,
       timing,
-      limits: { gsoDatagramsMax: descriptors.gsoDatagramsMax, udpSuperPackets: descriptors.udpSuperPackets, mtu },
+      limits: { ...descriptors.limits, mtu },
       aead,
       bookTime,
     };
@@ -271,8 +274,8 @@ class TunnelDevice implements Device {
     const control = this.#control;
     if (control === null) return;
     const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
-    const { publicKey, presharedKey, persistentKeepaliveSeconds, cipher } = config;
-    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, cipher);
+    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads, cipher } = config;
+    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, offloads, cipher);
     this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
   }
 

@@ -18,6 +18,8 @@ const WANT_INTERVAL_MS = 100;
 export interface LaneLimits {
   /** Most datagrams in one GSO send; 1 where there is no GSO. */
   gsoDatagramsMax: number;
+  /** Whether TCP segments are merged for the TUN, and may come merged from it. */
+  tcpSuperPackets: boolean;
   /** Whether the TUN takes UDP super-packets (USO, Linux 6.2). */
   udpSuperPackets: boolean;
   /** Largest inner packet, bytes; follows the interface. */

@@ -11,7 +11,7 @@ import { openUdp } from './native/addon.ts';
 import type { UdpOpened } from './native/types.ts';
 
 /** Socket buffers, bytes each way: what WireGuard's userspace implementations ask for; enough for 5 ms at 10 Gbit/s. */
-const SOCKET_BUFFER_BYTES = 7 << 20;
+export const SOCKET_BUFFER_BYTES: number = 7 << 20;
 const PORT_TRIES = 16;
 const EADDRINUSE = 98;
 const EAFNOSUPPORT = 97;
@@ -26,11 +26,11 @@ export interface Sockets {
   readonly lanes: readonly LaneSockets[];
 }
 
-/** Opens all sockets; throws GigatunError, BUSY when the port is taken, and leaves none open. */
-export function openSockets(lanes: number, port: number, fwmark: number): Sockets {
+/** Opens all sockets, with `gro` so that datagrams may come in groups; throws GigatunError, BUSY when the port is taken, and leaves none open. */
+export function openSockets(lanes: number, port: number, fwmark: number, gro = true): Sockets {
   for (let tries = 1; ; tries += 1) {
     try {
-      return tryOpenSockets(lanes, port, fwmark);
+      return tryOpenSockets(lanes, port, fwmark, gro);
     } catch (error) {
       const taken = error instanceof GigatunError && error.errno === EADDRINUSE;
       if (!taken || port !== 0 || tries === PORT_TRIES) throw error;
@@ -49,12 +49,12 @@ export function gsoDatagramsMax({ lanes }: Sockets): number {
   return Math.min(...sockets.map((socket) => socket?.gsoDatagramsMax ?? Number.POSITIVE_INFINITY));
 }
 
-function tryOpenSockets(lanes: number, wantedPort: number, fwmark: number): Sockets {
+function tryOpenSockets(lanes: number, wantedPort: number, fwmark: number, gro: boolean): Sockets {
   const opened: UdpOpened[] = [];
   let port = wantedPort;
   const open = (family: 4 | 6, lane: number): UdpOpened | null => {
     const sharing = { reusePort: lanes > 1, joinPort: lane > 0 };
-    const socket = openFamily({ family, port, ...sharing, fwmark, bufferLength: SOCKET_BUFFER_BYTES });
+    const socket = openFamily({ family, port, ...sharing, fwmark, gro, bufferLength: SOCKET_BUFFER_BYTES });
     if (socket === null) return null;
     opened.push(socket);
     port = socket.port;

@@ -65,7 +65,7 @@ function run(steps: readonly (Step | LaneCommand[])[]): LaneEvent[] {
     page,
     handshakesPending,
     timing: WIREGUARD_TIMING,
-    limits: { gsoDatagramsMax: 64, udpSuperPackets: false, mtu: 1_420 },
+    limits: { gsoDatagramsMax: 64, tcpSuperPackets: true, udpSuperPackets: false, mtu: 1_420 },
     aead: 'auto',
     bookTime: true,
   };
@@ -368,6 +368,15 @@ describe('what else a lane is told', () => {
     const endpoint = endpointOf(9, 4);
     run([[...peerCommands(), ...use(0), { type: 'endpoint', peer: 0, endpoint }], fromTun(1)]);
     expect(addon.udpSends.map((send) => send.endpoint)).toEqual([endpoint]);
+  });
+
+  it('about groups decides how many datagrams make one, until it is told otherwise', () => {
+    const groups = (datagramsMax: number): LaneCommand[] => [
+      { type: 'groups', peer: 0, datagramsMax, shortTail: true },
+    ];
+    const four = fromTun(1, 2, 3, 4);
+    run([[...peerCommands(), ...use(0), ...groups(3)], four, groups(64), four]);
+    expect(addon.udpSends.map(({ datagrams }) => datagrams.length)).toEqual([3, 1, 4]);
   });
 
   it('about an MTU decides how far it pads', () => {

@@ -39,6 +39,8 @@ struct udp_options {
   bool join_port;  // with reuse_port: they may have done so before
   uint32_t fwmark;
   int buffer_length;
+  bool gro; // whether the kernel may join received datagrams
+  int fd;   // an open socket whose GRO is to be set, and nothing else; or -1
 };
 
 struct udp_opened {

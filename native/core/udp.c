@@ -135,16 +135,25 @@ static int configure(int fd, const struct udp_options *options, struct fault *fa
   return take_port(fd, options, fault);
 }
 
-static void describe(int fd, int family, struct udp_opened *opened) {
-  const int on = 1;
-  opened->gro = setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on) == 0;
+static void describe(int fd, int family, bool gro, struct udp_opened *opened) {
+  const int wanted = gro;
+  opened->gro = setsockopt(fd, IPPROTO_UDP, UDP_GRO, &wanted, sizeof wanted) == 0 && gro;
   opened->gso = get_option(fd, IPPROTO_UDP, UDP_SEGMENT) >= 0;
   opened->gso_datagrams_max = opened->gso ? probe_gso_datagrams(family) : 1;
   opened->receive_buffer_length = get_option(fd, SOL_SOCKET, SO_RCVBUF);
   opened->send_buffer_length = get_option(fd, SOL_SOCKET, SO_SNDBUF);
 }
 
+static int adopt(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
+  if (!descriptor_is_udp(options->fd, options->family)) return fault_range(fault, "no UDP socket of this family");
+  if (read_port(options->fd, &opened->port) < 0) return fault_system(fault, errno, "getsockname");
+  opened->fd = options->fd;
+  describe(options->fd, options->family, options->gro, opened);
+  return 0;
+}
+
 int udp_open(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
+  if (options->fd >= 0) return adopt(options, opened, fault);
   int fd = socket(options->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0) return fault_system(fault, errno, "socket");
   int result = configure(fd, options, fault);
@@ -154,7 +163,7 @@ int udp_open(const struct udp_options *options, struct udp_opened *opened, struc
     return -1;
   }
   opened->fd = fd;
-  describe(fd, options->family, opened);
+  describe(fd, options->family, options->gro, opened);
   return 0;
 }
 

@@ -2,6 +2,7 @@
  * The catalog of configuration keys: in which section each stands, how often, how its value is read, where it goes, and
  * what it means. The parser and the documentation's table follow this list.
  */
+import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
 import type { CipherChoice } from '../protocol/cipher.ts';
 import { LANES_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
@@ -20,6 +21,8 @@ import {
   readLanes,
   readListenPort,
   readMtu,
+  readOffloads,
+  readPeerOffloads,
   readPresharedKey,
   readPrivateKey,
   readTable,
@@ -35,6 +38,7 @@ export interface InterfaceDraft {
   table: 'auto' | 'off' | number;
   saveConfig: boolean;
   lanes: number | null;
+  offloads: readonly OffloadName[] | null;
   cipher: CipherChoice;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
@@ -51,6 +55,7 @@ export interface PeerDraft {
   presharedKey: Uint8Array | null;
   endpoint: NamedEndpoint | null;
   persistentKeepaliveSeconds: number;
+  offloads: PeerOffloads;
   /** Null: as [Interface] has it. */
   cipher: CipherChoice | null;
   readonly allowedIps: IpPrefix[];
@@ -117,6 +122,9 @@ const setLanes: OfInterface<number> = (draft, lanes) => {
 const setCipher: OfInterface<CipherChoice> = (draft, cipher) => {
   draft.cipher = cipher;
 };
+const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
+  draft.offloads = offloads;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -140,6 +148,9 @@ const setEndpoint: OfPeer<NamedEndpoint> = (draft, endpoint) => {
 };
 const setKeepalive: OfPeer<number> = (draft, seconds) => {
   draft.persistentKeepaliveSeconds = seconds;
+};
+const setPeerOffloads: OfPeer<PeerOffloads> = (draft, offloads) => {
+  draft.offloads = offloads;
 };
 
 const setPeerCipher: OfPeer<CipherChoice> = (draft, cipher) => {
@@ -181,6 +192,13 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     `Worker threads, 1 to ${LANES_MAX}; absent: 1. The option --lanes goes before it.`,
   ),
   rule(
+    'Offloads',
+    'once',
+    readOffloads,
+    setOffloads,
+    'Offloads to open: auto (all that the kernel has), none, or some of tun-tso, tun-uso, udp-gso, udp-gro; absent: auto.',
+  ),
+  rule(
     'Cipher',
     'once',
     readCipher,
@@ -191,6 +209,13 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
 
 /** Settings of `[Peer]`. */
 export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
+  rule(
+    'Offloads',
+    'once',
+    readPeerOffloads,
+    setPeerOffloads,
+    'Datagrams to this peer in groups: auto (as the path carries them), none, or udp-gso (always); absent: auto.',
+  ),
   rule(
     'Cipher',
     'once',

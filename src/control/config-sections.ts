@@ -146,6 +146,7 @@ export function emptyInterface(): InterfaceDraft {
     table: 'auto',
     saveConfig: false,
     lanes: null,
+    offloads: null,
     cipher: CIPHER_DEFAULT,
     addresses: [],
     dnsServers: [],
@@ -163,6 +164,7 @@ function emptyPeer(): PeerDraft {
     presharedKey: null,
     endpoint: null,
     persistentKeepaliveSeconds: 0,
+    offloads: 'auto',
     cipher: null,
     allowedIps: [],
   };

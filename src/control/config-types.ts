@@ -3,6 +3,8 @@
  * `DeviceConfig` is what the device takes (numeric endpoints only), `InterfaceConfig` is what the link set-up needs
  * (addresses, MTU, routes, hooks). Key bytes belong to whoever holds the config and are never formatted into a text.
  */
+
+import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
 import type { CipherChoice } from '../protocol/cipher.ts';
 
 /** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
@@ -38,6 +40,8 @@ interface PeerCommon {
   readonly allowedIps: readonly IpPrefix[];
   /** 0 (off) to 65,535. */
   readonly persistentKeepaliveSeconds: number;
+  /** Whether datagrams go to it in groups; absent: 'auto'. */
+  readonly offloads?: PeerOffloads;
   /** Cipher of its handshakes and keypairs; absent: chacha20-poly1305, which every WireGuard peer knows. */
   readonly cipher?: CipherChoice;
 }
@@ -90,6 +94,8 @@ export interface InterfaceConfig {
 export interface GigatunSettings {
   /** Number of lanes (worker threads), 1 to 64. */
   readonly lanes: number | null;
+  /** Offloads that the device opens, in no order, none twice. */
+  readonly offloads: readonly OffloadName[] | null;
 }
 
 /** A whole file. */

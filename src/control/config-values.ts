@@ -3,6 +3,7 @@
  * complaint: what was expected, what came (never a key), and what to do.
  */
 import { isIPv6 } from 'node:net';
+import { OFFLOAD_NAMES, type OffloadName, PEER_OFFLOADS, type PeerOffloads } from '../offloads/offload-name.ts';
 import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
 import { DEFAULT_MTU, LANES_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
@@ -117,6 +118,23 @@ export const readDns: ValueReader<DnsEntry> = (text) => {
   if (parseAddress(text) !== null) return ok({ server: text });
   if (/^[a-z0-9_.-]+$/i.test(text) && !/^[\d.]+$/.test(text)) return ok({ search: text });
   return bad('the address of a name server or a domain', quoteValue(text), 'as in 10.0.0.1 or example.com');
+};
+
+/** Offloads that a device opens: `auto` for all, `none`, or names separated by commas. */
+export const readOffloads: ValueReader<readonly OffloadName[]> = (text) => {
+  if (isWord(text, 'auto')) return ok(OFFLOAD_NAMES);
+  if (isWord(text, 'none')) return ok([]);
+  const words = text.split(',').map((word) => word.trim().toLowerCase());
+  const names = OFFLOAD_NAMES.filter((name) => words.includes(name));
+  const unknown = words.find((word) => !OFFLOAD_NAMES.some((name) => name === word));
+  if (unknown === undefined) return ok(names);
+  return bad(`auto, none, or some of ${OFFLOAD_NAMES.join(', ')}`, quoteValue(unknown), 'as in: tun-tso, udp-gro');
+};
+
+export const readPeerOffloads: ValueReader<PeerOffloads> = (text) => {
+  const word = PEER_OFFLOADS.find((known) => isWord(text, known));
+  if (word !== undefined) return ok(word);
+  return bad(`one of ${PEER_OFFLOADS.join(', ')}`, quoteValue(text), 'tun-tso, tun-uso and udp-gro are of [Interface]');
 };
 
 const CIPHER_CHOICES: readonly CipherChoice[] = ['auto', ...CIPHERS];

@@ -9,6 +9,7 @@
  */
 import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
+import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
 import type { RunCommand } from './command.ts';
 import { MTU_MIN_IPV6 } from './config-limits.ts';
 import type { DeviceConfig, TunnelConfig } from './config-types.ts';
@@ -40,6 +41,7 @@ export interface DeviceRequest {
   readonly lanes: number;
   /** Bytes. */
   readonly mtu: number;
+  readonly offloads: readonly OffloadName[];
   readonly log: Logger;
 }
 
@@ -209,6 +211,7 @@ export class Tunnel {
       config: { privateKey, listenPort, fwmark, peers },
       lanes: lanes ?? config.settings.lanes ?? LANES_DEFAULT,
       mtu,
+      offloads: config.settings.offloads ?? OFFLOAD_NAMES,
       log,
     };
   }

@@ -41,6 +41,10 @@ export interface UdpOptions {
   readonly fwmark: number;
   /** Wanted socket buffer, bytes, each direction: SO_*BUFFORCE, then SO_*BUF, then what the kernel gives. */
   readonly bufferLength: number;
+  /** Whether the kernel may join received datagrams (UDP GRO); absent: true. */
+  readonly gro?: boolean;
+  /** Set GRO of this open socket, and describe it, instead of opening one; it stays the caller's. */
+  readonly fd?: number;
 }
 export interface UdpOpened {
   /** The caller's; closed with `closeSync` of node:fs. */

@@ -91,6 +91,11 @@ function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair,
   return true;
 }
 
+/** Most datagrams in one group to a peer, by what the kernel, the path and the configuration allow. */
+function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
+  return peer.gsoOffUntilMs > lane.nowMs() ? 1 : Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
+}
+
 /** Writes transport headers and the rest of the SEAL descriptors; returns the bytes of all datagrams. */
 function placeDatagrams(
   lane: LaneContext,
@@ -102,7 +107,7 @@ function placeDatagrams(
   const { words, view, seals } = lane.arena;
   const { peer, remoteIndex, sendKeySlot } = keypair;
   const { mtu } = lane.limits;
-  const datagramsMax = peer.gsoOffUntilMs > lane.nowMs() ? 1 : lane.limits.gsoDatagramsMax;
+  const datagramsMax = groupDatagramsMax(lane, peer);
   const start = batch.outEnd;
   let seal = (seals >> 2) + first * SEAL.WORDS;
   if (batch.groupPeer !== peer) closeGroup(lane.arena, batch);

@@ -35,7 +35,8 @@ export function appendDatagram(
   if (batch.groupDatagrams > 0) {
     const groupLength = batch.outEnd - batch.groupStart;
     const fits = batch.groupDatagrams < datagramsMax && groupLength + length <= GROUP_BYTES_MAX;
-    if (!fits || length > batch.groupSegmentLength) closeGroup(arena, batch);
+    const differs = length > batch.groupSegmentLength || (length < batch.groupSegmentLength && !peer.groupShortTail);
+    if (!fits || differs) closeGroup(arena, batch);
   }
   if (batch.groupDatagrams === 0) {
     batch.groupPeer = peer;

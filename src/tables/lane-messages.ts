@@ -7,6 +7,13 @@ export type LaneCommand =
   | { readonly type: 'peer'; readonly peer: number; readonly memory: SharedArrayBuffer }
   | { readonly type: 'unpeer'; readonly peer: number }
   | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
+  /** Which datagram groups this peer gets: at most so many datagrams (1: no groups), the last shorter or not. */
+  | {
+      readonly type: 'groups';
+      readonly peer: number;
+      readonly datagramsMax: number;
+      readonly shortTail: boolean;
+    }
   | { readonly type: 'routes'; readonly ipv4: Int32Array; readonly ipv6: Int32Array }
   /** Receive on this keypair from now on; the lane answers with `installed`. It is sent with only after `promote`. */
   | {

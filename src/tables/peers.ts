@@ -29,6 +29,9 @@ export function watchedWord(memory: SharedArrayBuffer): Int32Array {
   return new Int32Array(memory, PEER_CELL.WATCHED * 8, 1);
 }
 
+/** More datagrams than any kernel takes in one group: no limit of the peer's. */
+export const GROUP_DATAGRAMS_MAX = 1_024;
+
 export class LaneKeypair {
   readonly peer: LanePeer;
   readonly id: number;
@@ -79,6 +82,9 @@ export class LanePeer {
   next: LaneKeypair | null = null;
   /** When the control lane was last asked for a handshake, ms; 0 for never. */
   wantedAtMs = 0;
+  /** Most datagrams in one group to this peer, and whether the last may be shorter: as its path carries them. */
+  groupDatagramsMax: number = GROUP_DATAGRAMS_MAX;
+  groupShortTail = true;
   /** Until then (ms) this peer gets no datagram groups: one was refused for its size. */
   gsoOffUntilMs = 0;
   /** Staged packets: first and last slot of the chain (-1 for none) and their count. */

@@ -49,6 +49,7 @@ PostUp = second
 PreDown = third
 SaveConfig = TRUE
 #gigatun: Lanes = 2 # threads
+#gigatun: Offloads = udp-gro, TUN-TSO
 
 [Peer]
 PublicKey = ${PEER_1}
@@ -57,6 +58,7 @@ AllowedIPs = 10.0.0.2/32
 AllowedIPs = 10.1.2.3/16, fd00::2
 Endpoint = vpn.example.com:51820
 PersistentKeepalive = 25
+#gigatun: Offloads = none
 [Peer]
 PublicKey = ${PEER_2}
 AllowedIPs =
@@ -64,7 +66,11 @@ Endpoint = [2001:db8::1]:4500
 PersistentKeepalive = off
 `);
     expect(formatKey(config.privateKey)).toBe(PRIVATE);
-    expect(config).toMatchObject({ listenPort: 51_820, fwmark: 0xca6c, settings: { lanes: 2 } });
+    expect(config).toMatchObject({
+      listenPort: 51_820,
+      fwmark: 0xca6c,
+      settings: { lanes: 2, offloads: ['tun-tso', 'udp-gro'] },
+    });
     expect(config.interface.addresses.map(formatPrefix)).toEqual(['10.0.0.1/24', 'fd00::1/64', '192.168.5.9/32']);
     expect(config.interface).toMatchObject({
       mtu: 1_380,
@@ -86,13 +92,23 @@ PersistentKeepalive = off
     expect(config.peers[0]).toMatchObject({
       endpoint: { host: 'vpn.example.com', port: 51_820 },
       persistentKeepaliveSeconds: 25,
+      offloads: 'none',
     });
     expect(config.peers[0]?.presharedKey).toEqual(Uint8Array.from(Buffer.from(PSK, 'base64')));
     expect(config.peers[1]).toMatchObject({
       endpoint: { host: '2001:db8::1', port: 4_500 },
       persistentKeepaliveSeconds: 0,
       presharedKey: null,
+      offloads: 'auto',
     });
+  });
+
+  it.each([
+    ['auto', ['tun-tso', 'tun-uso', 'udp-gso', 'udp-gro']],
+    ['NONE', []],
+    ['udp-gso,udp-gso', ['udp-gso']],
+  ])('takes Offloads = %s', (text, offloads) => {
+    expect(parse(`${HEAD}#gigatun: Offloads = ${text}\n`).settings.offloads).toEqual(offloads);
   });
 
   it('may be short: defaults stand for the rest', () => {
@@ -100,7 +116,7 @@ PersistentKeepalive = off
       listenPort: 0,
       fwmark: 0,
       interface: { addresses: [], mtu: null, table: 'auto', dnsServers: [], dnsSearch: [], saveConfig: false },
-      settings: { lanes: null },
+      settings: { lanes: null, offloads: null },
       peers: [],
     });
   });
@@ -186,8 +202,18 @@ describe('a wrong line', () => {
     ['two words = 1', 1, 'expected Key = Value, got no plain word before "="'],
     ['[Interface', 1, 'expected a section as [Interface] or [Peer], got "[Interface"'],
     ['[Peers]', 1, 'expected [Interface] or [Peer], got "Peers"'],
-    ['#gigatun: Lane = 2', 11, 'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes'],
+    [
+      '#gigatun: Lane = 2',
+      11,
+      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Offloads',
+    ],
     ['#gigatun: Lanes = 65', 19, 'expected a number of lanes from 1 to 64, got "65"'],
+    [
+      '#gigatun: Offloads = tun-tso, gro',
+      22,
+      'expected auto, none, or some of tun-tso, tun-uso, udp-gso, udp-gro, got "gro"',
+    ],
+    ['#gigatun: Offloads = tun-tso,', 22, 'got ""'],
     ['#gigatun: Cipher = none', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "none"'],
     ['#gigatun: hello', 11, 'expected Key = Value'],
   ])('%s is refused with line and column', (line, column, text) => {
@@ -208,9 +234,10 @@ describe('a wrong line', () => {
     ['Endpoint = 1.2.3.400:51820', 12, 'give a DNS name or a numeric address'],
     ['Endpoint = a:0', 12, 'expected a port from 1 to 65535, got 0'],
     ['Endpoint = a b:51820', 12, 'expected HOST:PORT'],
+    ['#gigatun: Offloads = udp-gro', 22, 'expected one of auto, none, udp-gso, got "udp-gro"'],
     ['PersistentKeepalive = 65536', 23, 'expected "off" or seconds from 0 to 65535'],
     ['PublicKey = abc', 1, 'expected one PublicKey, got a second one (the first is on line 4)'],
-    ['#gigatun: Lanes = 2', 11, 'expected a setting of this section, got "Lanes"'],
+    ['#gigatun: Lanes = 2', 11, 'known here: Offloads, Cipher'],
     ['#gigatun: Cipher = aes', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "aes"'],
   ])('%s is refused in a peer', (line, column, text) => {
     const problems = problemsOf(`${HEAD}${PEER}${line}\n`);

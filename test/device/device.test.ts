@@ -13,6 +13,7 @@ import type { Logger } from '../../src/control/log.ts';
 import type { ControlLaneOptions } from '../../src/control-lane.ts';
 import { openDevice, openTimedDevice } from '../../src/device.ts';
 import type { Device, DeviceOptions } from '../../src/device-types.ts';
+import type { OffloadName } from '../../src/offloads/offload-name.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import { titled, tunMissing } from '../native/support.ts';
 import { fileBehind, PlayedLane, playedLanes } from './support/played-lane.ts';
@@ -92,6 +93,27 @@ describe.skipIf(missing !== null)(titled('a device', missing), () => {
     expect(playedLanes.map(openOf)).toEqual([ALL_CLOSED, ALL_CLOSED, ALL_CLOSED]);
     expect(await device.closed).toEqual({ reason: 'closed', error: null });
     expect(warnings).toEqual([]);
+  });
+
+  test.each<[readonly OffloadName[], readonly string[], object]>([
+    [[], [], { gsoDatagramsMax: 1, tcpSuperPackets: false, udpSuperPackets: false }],
+    [['tun-tso'], ['csum', 'tso4', 'tso6'], { gsoDatagramsMax: 1, tcpSuperPackets: true, udpSuperPackets: false }],
+    [['udp-gro'], ['gro'], { gsoDatagramsMax: 1, tcpSuperPackets: false, udpSuperPackets: false }],
+    [['udp-gso'], ['gso'], { gsoDatagramsMax: expect.toBeOneOf([64, 128]), tcpSuperPackets: false }],
+  ])('opens the offloads %j and no others', async (offloads, shown, limits) => {
+    device = await openDevice(options({ offloads }));
+    expect(device.status().offloads).toEqual(shown);
+    expect(playedLanes[0]?.start.limits).toMatchObject(limits);
+  });
+
+  test('tells lanes of a peer that gets no groups, and of no other', async () => {
+    const config = configOf(2);
+    const peers = config.peers.map((peer, index) => ({ ...peer, offloads: index === 1 ? 'none' : 'auto' }) as const);
+    device = await openDevice(options({ config: { ...config, peers } }));
+    const commandsOf = (wanted: string): unknown[] =>
+      playedLanes[0]?.commands.filter(({ type }) => type === wanted) ?? [];
+    await vi.waitFor(() => expect(commandsOf('routes').length).toBe(1));
+    expect(commandsOf('groups')).toEqual([{ type: 'groups', peer: 1, datagramsMax: 1, shortTail: true }]);
   });
 
   test('on a port that is taken is BUSY and leaves no interface', async () => {

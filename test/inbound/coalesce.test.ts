@@ -239,6 +239,17 @@ describe('coalescing', () => {
     expect(coalescing.take(datagrams).map(({ packets }) => packets)).toEqual(datagrams.map(() => 1));
   });
 
+  it('writes TCP packet by packet where that is switched off, and UDP in runs all the same', () => {
+    const withoutTcp = new Coalescing(true);
+    withoutTcp.lane.context.limits.tcpSuperPackets = false;
+    const flow = { isIpv4: true, idStep: 1, optionBytes: 0, sequence: 7, id: 0, steps: bulk(5) } as const;
+    const tcp = flowOf(flow, 0).map(({ bytes }) => bytes);
+    const datagrams = Array.from({ length: 5 }, (_, index) => udpPacketBytes(1, 9, 80, index));
+    const writes = withoutTcp.take([...tcp, ...datagrams]);
+    expect(writes.map(({ packets }) => packets)).toEqual([1, 1, 1, 1, 1, 5]);
+    expect(writes.slice(0, 5).map(({ packet }) => packet)).toEqual(tcp);
+  });
+
   it('makes bulk traffic of several flows one write per flow', () => {
     const flows = [0, 1, 2, 3].map((flow) =>
       flowOf({ isIpv4: flow < 2, idStep: 1, optionBytes: 12, sequence: 1, id: 65_530, steps: bulk(20) }, flow),

@@ -129,6 +129,26 @@ describe('openUdp', () => {
     closeSync(first.fd);
   });
 
+  test.each([4, 6] as const)('sets GRO as it is told, also of a socket that is open, IPv%i', (family) => {
+    const { fd, port } = sockets[family];
+    const to = loopback(family);
+    const off = native.openUdp({ family, ...plain, gro: false, fd });
+    expect(off).toMatchObject({ fd, port, gro: false, gso: true });
+    expect(send([{ length: 30, segmentLength: 10, to }])).toEqual([30]);
+    expect(receive(family).map(({ bytes, segmentLength }) => [bytes.length, segmentLength])).toEqual([
+      [10, 0],
+      [10, 0],
+      [10, 0],
+    ]);
+    expect(native.openUdp({ family, ...plain, fd }).gro).toBe(true);
+    expect(send([{ length: 30, segmentLength: 10, to }])).toEqual([30]);
+    expect(receive(family).map(({ bytes, segmentLength }) => [bytes.length, segmentLength])).toEqual([[30, 10]]);
+  });
+
+  test('adopts no descriptor but a UDP socket of the family', () => {
+    for (const fd of [0, sockets[6].fd]) expect(() => native.openUdp({ family: 4, ...plain, fd })).toThrow(RangeError);
+  });
+
   test.each([4, 6] as const)('the kernel takes exactly gsoDatagramsMax datagrams in one group, IPv%i', (family) => {
     const most = sockets[family].gsoDatagramsMax;
     const to = loopback(family);

@@ -79,6 +79,32 @@ describe('a group that the kernel takes', () => {
   });
 });
 
+describe('groups that a path does not carry', () => {
+  const sizes = (): number[] => lane.addon.udpSends.map(({ datagrams }) => datagrams.length);
+
+  it('are made no larger than the peer takes them, in both of two runs to it', () => {
+    peers[0].groupDatagramsMax = 3;
+    sendGroup(0, 8);
+    sendGroup(1, 8);
+    expect(sizes()).toEqual([3, 3, 2, 8]);
+    expectBooksOfWhatWasSent();
+  });
+
+  it('end before a shorter datagram where the peer takes no short tail', () => {
+    peers[0].groupShortTail = false;
+    sendGroup(0, 5);
+    sendGroup(1, 5);
+    expect(sizes()).toEqual([4, 1, 5]);
+    expect(lane.addon.udpSends.map(({ datagramsSaid }) => datagramsSaid)).toEqual(sizes());
+  });
+
+  it('are none at all to a peer that takes none', () => {
+    peers[0].groupDatagramsMax = 1;
+    sendGroup(0, 4);
+    expect(sizes()).toEqual([1, 1, 1, 1]);
+  });
+});
+
 describe('a full socket', () => {
   it.each([
     ['EAGAIN', E.EAGAIN],

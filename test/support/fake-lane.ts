@@ -23,6 +23,7 @@ export interface FakeLaneOptions {
   readonly stagedBytes?: number;
   readonly mtu?: number;
   readonly gsoDatagramsMax?: number;
+  readonly tcpSuperPackets?: boolean;
   readonly udpSuperPackets?: boolean;
   readonly timing?: Timing;
 }
@@ -66,6 +67,7 @@ export class FakeLane {
     const handle = this.addon.attach(this.arena.bytes, this.ledger.books);
     const limits = {
       gsoDatagramsMax: options.gsoDatagramsMax ?? 64,
+      tcpSuperPackets: options.tcpSuperPackets ?? true,
       udpSuperPackets: options.udpSuperPackets ?? false,
       mtu: options.mtu ?? 1420,
     };

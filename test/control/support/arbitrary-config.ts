@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { IpPrefix, PeerFileConfig, TunnelConfig } from '../../../src/control/config-types.ts';
 import { maskPrefix } from '../../../src/control/ip-text.ts';
+import { OFFLOAD_NAMES, PEER_OFFLOADS } from '../../../src/offloads/offload-name.ts';
 
 const key: fc.Arbitrary<Uint8Array> = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
@@ -27,6 +28,7 @@ const peer: fc.Arbitrary<PeerFileConfig> = fc.record({
   allowedIps: fc.array(prefix.map(maskPrefix), { maxLength: 5 }),
   endpoint: fc.option(fc.record({ host, port })),
   persistentKeepaliveSeconds: fc.integer({ min: 0, max: 65_535 }),
+  offloads: fc.constantFrom(...PEER_OFFLOADS),
   cipher: fc.constantFrom('auto' as const, 'aes-256-gcm' as const, 'chacha20-poly1305' as const),
 });
 
@@ -59,6 +61,9 @@ export const tunnelConfig: fc.Arbitrary<TunnelConfig> = fc.record({
     hooks: fc.record({ preUp: commands, postUp: commands, preDown: commands, postDown: commands }),
     saveConfig: fc.boolean(),
   }),
-  settings: fc.record({ lanes: fc.option(fc.integer({ min: 1, max: 64 })) }),
+  settings: fc.record({
+    lanes: fc.option(fc.integer({ min: 1, max: 64 })),
+    offloads: fc.option(fc.subarray([...OFFLOAD_NAMES])),
+  }),
   peers,
 });

@@ -18,6 +18,7 @@ export function formatConfig(config: TunnelConfig): string {
     ...link.hooks.postDown.map((command) => `PostDown = ${command}`),
     `SaveConfig = ${link.saveConfig}`,
     ...(settings.lanes === null ? [] : [`#gigatun: Lanes = ${settings.lanes}`]),
+    ...(settings.offloads === null ? [] : [`#gigatun: Offloads = ${settings.offloads.join(', ') || 'none'}`]),
     ...config.peers.flatMap(peerLines),
   ];
   return `${lines.join('\n')}\n`;
@@ -35,6 +36,7 @@ function peerLines(peer: PeerFileConfig): string[] {
       ? []
       : [`Endpoint = ${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`]),
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
+    ...(peer.offloads === undefined ? [] : [`#gigatun: Offloads = ${peer.offloads}`]),
     `#gigatun: Cipher = ${peer.cipher}`,
   ];
 }
