@@ -76,7 +76,7 @@ function loadedVersion(host: Host): string | null {
   return /\/libIPSec_MB\.so\.(\d+(?:\.\d+){0,3})/.exec(maps)?.[1] ?? null;
 }
 
-/** Best time of a message over some batches, nanoseconds: what else runs on the core can only add to it. */
+/** Best time of a message in WireGuard's cipher over some batches, nanoseconds: what else runs on the core can only add to it. */
 function timeSeal(addon: Addon, handle: LaneHandle, words: Int32Array): number {
   addon.setKey(handle, 0, new Uint8Array(32).fill(1), CIPHER.CHACHA20_POLY1305);
   for (let index = 0; index < BATCH; index += 1) describeMessage(words, index);
