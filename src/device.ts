@@ -29,7 +29,6 @@ import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { buildAllowedIps } from './tables/allowed-ips.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
-import { TunQueue } from './tun-queue.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -92,7 +91,6 @@ class TunnelDevice implements Device {
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
-  #queue: TunQueue | null = null;
   #link: LinkInfo;
   #gsoDemoted = false;
   #closing: Promise<void> | null = null;
@@ -126,7 +124,7 @@ class TunnelDevice implements Device {
     } finally {
       privateKey?.fill(0);
     }
-    this.#queue = new TunQueue({ lanes, fixed: txQueueLength, link: (packets) => this.#linkQueue(packets) });
+    if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     for (const peer of config.peers) this.#addPeer(peer);
     this.#publishRoutes();
@@ -275,29 +273,12 @@ class TunnelDevice implements Device {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
     else if (event.type === 'gsoDemoted') this.#noteGsoDemoted(event.errno);
-    else if (event.type === 'queueLength') this.#followTraffic(lane, event.packets);
     else this.#control?.take(event, lane);
   }
 
   #noteGsoDemoted(errno: number): void {
     this.#gsoDemoted = true;
     this.#settings.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
-  }
-
-  #linkQueue(packets: number | null): number {
-    const fd = this.#descriptors?.ofLane(0).tunFd ?? -1;
-    return linkInfo(fd, this.name, packets ?? -1).txQueueLength;
-  }
-
-  #followTraffic(lane: number, packets: number): void {
-    const { log } = this.#settings;
-    try {
-      const length = this.#queue?.ask(lane, packets) ?? null;
-      if (length !== null) log.debug('the TUN queue follows the traffic', { packets: length });
-    } catch (error) {
-      // The interface may be on its way out, or we may no longer set it.
-      log.debug('the TUN queue keeps its length', { error: String(error) });
-    }
   }
 
   #addPeer(config: PeerConfig): void {

@@ -40,8 +40,6 @@ const STAGED_PACKETS = 4 * STAGED_PER_PEER;
 const STAGED_LONG_BYTES = 4_096;
 /** The control lane is told of roaming at most this often, ms. */
 const ROAM_INTERVAL_MS = 100;
-/** A lane without traffic looks after this time whether its TUN queue can be long again, ms. */
-const QUEUE_WAIT_MS = 50;
 /** Room for a staged packet on top of the MTU. */
 const STAGED_SLACK = 64;
 
@@ -138,10 +136,9 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming, or that bulk traffic has ended. */
+  /** For ever, unless the control lane is still to be told of roaming. */
   #waitMs(): number {
-    if (this.#context.roamed.size > 0) return ROAM_INTERVAL_MS;
-    return this.#outbound.queueIsShort ? QUEUE_WAIT_MS : -1;
+    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
   }
 
   #tellRoamed(): void {
@@ -159,7 +156,6 @@ class Lane {
   #endTurn(): void {
     const { ledger } = this.#context;
     if (this.#context.roamed.size > 0) this.#tellRoamed();
-    this.#outbound.tellQueueLength();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;

@@ -55,6 +55,4 @@ export type LaneEvent =
   | { readonly type: 'snapshot'; readonly id: number }
   /** GSO failed for a group that went through datagram by datagram. */
   | { readonly type: 'gsoDemoted'; readonly errno: number }
-  /** The TUN queue should hold so many packets. */
-  | { readonly type: 'queueLength'; readonly packets: number }
   | { readonly type: 'gone'; readonly message: string };
