@@ -21,7 +21,7 @@ import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
-import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
@@ -177,8 +177,8 @@ class Lane {
 
   #obey(command: LaneCommand): void {
     switch (command.type) {
-      case 'peer':
-        this.#context.peers[command.peer] = new LanePeer(command.peer, command.memory, this.#index);
+      case 'peers':
+        for (const entry of command.peers) this.#addPeer(entry);
         break;
       case 'routes':
         this.#context.ipv4Routes = command.ipv4;
@@ -199,6 +199,12 @@ class Lane {
         if (peer !== undefined) this.#obeyForPeer(command, peer);
       }
     }
+  }
+
+  #addPeer({ peer: id, memory, offset, endpoint }: PeerEntry): void {
+    const peer = new LanePeer(id, memory, this.#index, offset);
+    if (endpoint !== null) writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, endpoint);
+    this.#context.peers[id] = peer;
   }
 
   #obeyForPeer(command: PeerCommand, peer: LanePeer): void {
@@ -231,7 +237,7 @@ class Lane {
   #install(command: InstallCommand, peer: LanePeer): void {
     const { native, handle, receivers } = this.#context;
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
-    const memory = new KeypairMemory(command.memory);
+    const memory = new KeypairMemory(command.memory, command.offset);
     const unconfirmed = command.place === 'next';
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
     native.setKey(handle, keypair.sendKeySlot, command.sendKey);

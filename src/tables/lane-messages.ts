@@ -1,9 +1,18 @@
 /** What control lane and lanes say to each other. Messages are rare: none is sent per packet. */
 import type { Endpoint } from '../packet/endpoint.ts';
 
+/** A peer that a lane is told of. */
+export interface PeerEntry {
+  readonly peer: number;
+  /** Its cells start at `offset` of `memory`, which many peers share. */
+  readonly memory: SharedArrayBuffer;
+  readonly offset: number;
+  readonly endpoint: Endpoint | null;
+}
+
 /** From the control lane to a lane. */
 export type LaneCommand =
-  | { readonly type: 'peer'; readonly peer: number; readonly memory: SharedArrayBuffer }
+  | { readonly type: 'peers'; readonly peers: readonly PeerEntry[] }
   | { readonly type: 'unpeer'; readonly peer: number }
   | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
   | { readonly type: 'routes'; readonly ipv4: Int32Array; readonly ipv6: Int32Array }
@@ -19,7 +28,9 @@ export type LaneCommand =
       readonly receiveKey: Uint8Array;
       readonly initiator: boolean;
       readonly bornMs: number;
+      /** The keypair's memory starts at `offset` of `memory`. */
       readonly memory: SharedArrayBuffer;
+      readonly offset: number;
       readonly place: 'current' | 'next';
     }
   /** Send with this keypair, staged packets first; with `confirm`, an empty message if there were none. */
