@@ -180,6 +180,11 @@ export class ControlLane {
     return { sentBytes, receivedBytes };
   }
 
+  close(): void {
+    for (const install of this.#installs.values()) clearTimeout(install.timer);
+    for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
+  }
+
   #addPeer({ publicKey, presharedKey, endpoint }: PeerPlan): { peer: ControlPeer; entry: PeerEntry } {
     const id = this.machine.addPeer(publicKey, { presharedKey });
     const { memory, offset } = this.#peerMemory.take();
@@ -201,11 +206,6 @@ export class ControlLane {
     this.#carryOut(this.machine.setPersistentKeepalive(peer.id, seconds, nowMs()));
     if (at < KEEPALIVES_AT_ONCE) this.#evaluate(peer);
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
-  }
-
-  close(): void {
-    for (const install of this.#installs.values()) clearTimeout(install.timer);
-    for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
   }
 
   /** With many handshake messages waiting, each must prove its address by a cookie, for a while (paper 5.3). */
