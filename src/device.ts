@@ -13,7 +13,7 @@ import type { Logger } from './control/log.ts';
 import { CONTROL_ARENA_BYTES, ControlLane } from './control-lane.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
-import { type DevicePeer, devicePeerOf, peerStatus } from './device-status.ts';
+import { type DevicePeer, devicePeerOf, peerStatus, unpackPrefixes } from './device-status.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
 import { endpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
@@ -126,7 +126,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
-    for (const peer of config.peers) this.#addPeer(peer);
+    this.#addPeers(config.peers);
     this.#publishRoutes();
     this.#linkTimer = setInterval(() => this.#followLink(), LINK_POLL_MS);
   }
@@ -281,18 +281,17 @@ class TunnelDevice implements Device {
     this.#settings.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
   }
 
-  #addPeer(config: PeerConfig): void {
-    const control = this.#control;
-    if (control === null) return;
-    const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
-    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads, cipher } = config;
-    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, offloads, cipher);
-    this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
+  #addPeers(configs: readonly PeerConfig[]): void {
+    const plans = configs.map(({ endpoint, ...config }) => ({ ...config, endpoint: endpoint && endpointOf(endpoint) }));
+    const peers = this.#control?.addPeers(plans) ?? [];
+    peers.forEach((peer, at) => {
+      this.#peers.set(formatKey(configs[at].publicKey), devicePeerOf(configs[at], peer));
+    });
   }
 
   #publishRoutes(): void {
     const prefixes = [...this.#peers.values()].flatMap(({ allowedIps, control }) =>
-      allowedIps.map(({ address, length }) => ({ address, length, peer: control.id })),
+      unpackPrefixes(allowedIps).map(({ address, length }) => ({ address, length, peer: control.id })),
     );
     const { ipv4, ipv6 } = buildAllowedIps(prefixes);
     this.#post({ type: 'routes', ipv4, ipv6 }, 'all');

@@ -22,7 +22,7 @@ import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import type { Cipher } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
-import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** What native code calls the ciphers. */
@@ -184,8 +184,8 @@ class Lane {
 
   #obey(command: LaneCommand): void {
     switch (command.type) {
-      case 'peer':
-        this.#context.peers[command.peer] = new LanePeer(command.peer, command.memory, this.#index);
+      case 'peers':
+        for (const entry of command.peers) this.#addPeer(entry);
         break;
       case 'routes':
         this.#context.ipv4Routes = command.ipv4;
@@ -206,6 +206,12 @@ class Lane {
         if (peer !== undefined) this.#obeyForPeer(command, peer);
       }
     }
+  }
+
+  #addPeer({ peer: id, memory, offset, endpoint }: PeerEntry): void {
+    const peer = new LanePeer(id, memory, this.#index, offset);
+    if (endpoint !== null) writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, endpoint);
+    this.#context.peers[id] = peer;
   }
 
   #obeyForPeer(command: PeerCommand, peer: LanePeer): void {
@@ -242,7 +248,7 @@ class Lane {
   #install(command: InstallCommand, peer: LanePeer): void {
     const { native, handle, receivers } = this.#context;
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
-    const memory = new KeypairMemory(command.memory);
+    const memory = new KeypairMemory(command.memory, command.offset);
     const unconfirmed = command.place === 'next';
     const cipher = CIPHER_NUMBERS[command.cipher];
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
