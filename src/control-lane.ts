@@ -4,12 +4,13 @@
  * as commands to the lanes or as handshake messages on the wire. It decides, and never touches a data packet.
  */
 import { randomBytes } from 'node:crypto';
+import { formatKey } from './control/key-text.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { sendUdp } from './native/addon.ts';
 import { ENDPOINT, UDP_SEND } from './native/layout.ts';
 import type { LaneHandle } from './native/types.ts';
-import type { PeerOffloads } from './offloads/offload-name.ts';
+import { OffloadControl, type OffloadControlOptions, type PeerChoice } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
 import type { Action } from './protocol/action.ts';
@@ -45,6 +46,7 @@ export interface ControlLaneOptions {
   readonly handle: LaneHandle;
   readonly ledger: Ledger;
   readonly handshakesPending: Int32Array;
+  readonly offloads: Pick<OffloadControlOptions, 'datagramsMax' | 'announces' | 'mtu' | 'log'>;
   /** Sends a command to one lane, or to all. */
   readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
 }
@@ -62,6 +64,8 @@ export interface ControlPeer {
   nextBornMs: number;
 }
 
+const NO_CELLS = new Float64Array(0);
+
 type InstallAction = Extract<Action, { kind: 'install' }>;
 
 interface PendingInstall {
@@ -78,6 +82,7 @@ interface PendingInstall {
 export class ControlLane {
   readonly machine: DeviceMachine;
   readonly peers: Map<number, ControlPeer> = new Map();
+  readonly offloads: OffloadControl;
   readonly #options: ControlLaneOptions;
   readonly #words: Int32Array;
   /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
@@ -90,6 +95,8 @@ export class ControlLane {
     this.#words = new Int32Array(options.arena.buffer);
     const random = (length: number): Uint8Array => randomBytes(length);
     this.machine = new DeviceMachine({ privateKey: options.privateKey, timing: options.timing, random });
+    const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
+    this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
   }
 
   /** Adds a peer; the lanes know it before anything else is said about it. */
@@ -98,7 +105,7 @@ export class ControlLane {
     presharedKey: Uint8Array | null,
     endpoint: Endpoint | null,
     persistentKeepaliveSeconds: number,
-    offloads: PeerOffloads = 'auto',
+    choice: PeerChoice = { offloads: 'auto', announces: true },
   ): ControlPeer {
     const id = this.machine.addPeer(publicKey, { presharedKey });
     const memory = new SharedArrayBuffer(peerMemoryBytes(this.#options.lanes + 1));
@@ -115,7 +122,7 @@ export class ControlLane {
     this.peers.set(id, peer);
     this.#options.post({ type: 'peer', peer: id, memory }, 'all');
     this.#options.post({ type: 'endpoint', peer: id, endpoint }, 'all');
-    if (offloads === 'none') this.#options.post({ type: 'groups', peer: id, datagramsMax: 1, shortTail: true }, 'all');
+    this.offloads.addPeer(id, formatKey(publicKey), choice);
     if (persistentKeepaliveSeconds > 0) {
       this.#carryOut(this.machine.setPersistentKeepalive(id, persistentKeepaliveSeconds, nowMs()));
       this.#evaluate(peer);
@@ -124,6 +131,7 @@ export class ControlLane {
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
+    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: peer.id, endpoint }, 'all');
   }
@@ -141,6 +149,9 @@ export class ControlLane {
         if (this.peers.has(event.peer))
           this.#act(event.peer, this.machine.confirmed(event.peer, event.keypair, nowMs()));
         break;
+      case 'control':
+        this.offloads.take(event.peer, event.message);
+        break;
       case 'installed':
         this.#installed(event.token);
         break;
@@ -154,17 +165,19 @@ export class ControlLane {
   }
 
   /** Bytes sent to and received from a peer, by all lanes and this one. */
-  transfer(peer: ControlPeer): { sentBytes: number; receivedBytes: number } {
+  transfer(peer: ControlPeer | undefined): { sentBytes: number; receivedBytes: number } {
     let sentBytes = 0;
     let receivedBytes = 0;
-    for (let cell = PEER_CELL.LANE_BYTES; cell < peer.cells.length; cell += 2) {
-      sentBytes += peer.cells[cell];
-      receivedBytes += peer.cells[cell + 1];
+    const cells = peer?.cells ?? NO_CELLS;
+    for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
+      sentBytes += cells[cell];
+      receivedBytes += cells[cell + 1];
     }
     return { sentBytes, receivedBytes };
   }
 
   close(): void {
+    this.offloads.close();
     for (const install of this.#installs.values()) clearTimeout(install.timer);
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
   }
@@ -199,6 +212,7 @@ export class ControlLane {
   #roamed(id: number, endpoint: Endpoint, lane: number): void {
     const peer = this.peers.get(id);
     if (peer === undefined) return;
+    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: id, endpoint }, { except: lane });
   }
@@ -221,6 +235,7 @@ export class ControlLane {
   #evaluate(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    this.offloads.touch(peer.id);
     this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
     const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
@@ -254,6 +269,7 @@ export class ControlLane {
       case 'promote':
         this.#noteCurrent(action.peer);
         post({ type: 'promote', peer: action.peer, keypair: action.keypairId, confirm: false }, 'all');
+        this.offloads.promoted(action.peer, action.keypairId);
         break;
       case 'retire':
         this.#forgetInstall(action.keypairId);
@@ -300,6 +316,7 @@ export class ControlLane {
     const { peer, place } = action;
     const owner = this.peers.get(peer);
     if (owner !== undefined) owner.nextBornMs = bornMs;
+    this.offloads.installed(peer, id, localIndex, remoteIndex, memory);
     this.#lastToken += 1;
     const token = this.#lastToken;
     const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
@@ -333,6 +350,7 @@ export class ControlLane {
       this.#noteCurrent(peer);
       this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
       this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
+      this.offloads.promoted(peer, keypair);
     }
     this.#carryOut(install.rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
@@ -386,6 +404,11 @@ export class ControlLane {
 /** CLOCK_MONOTONIC in milliseconds: the same clock that lanes read. */
 export function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** Whether two endpoints are the same remote address; the local one may differ. */
+function isSameAddress(left: Endpoint | null, right: Endpoint): boolean {
+  return left !== null && left.port === right.port && Buffer.compare(left.address, right.address) === 0;
 }
 
 function timesOf(peer: ControlPeer): PeerTimes {

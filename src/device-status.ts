@@ -30,6 +30,7 @@ export function devicePeerOf(config: PeerConfig, control: ControlPeer): DevicePe
 export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStatus {
   const { publicKey, allowedIps, persistentKeepaliveSeconds, hasPresharedKey, control } = peer;
   const { lastHandshakeRealMs, lastFailure } = controlLane.machine.status(control.id);
+  const { isGigatun, datagramsMax, shortTail, retrySeconds } = controlLane.offloads.status(control.id);
   const { receivedBytes, sentBytes } = controlLane.transfer(control);
   return {
     publicKey,
@@ -40,6 +41,10 @@ export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStat
     txBytes: sentBytes,
     persistentKeepaliveSeconds,
     hasPresharedKey,
+    isGigatun,
+    groupDatagramsMax: datagramsMax,
+    groupShortTail: shortTail,
+    groupRetrySeconds: retrySeconds,
     lastFailure,
   };
 }

@@ -17,6 +17,8 @@ export interface DeviceOptions {
   readonly mtu?: number;
   /** Offloads to open, as far as the kernel has them; default all. */
   readonly offloads?: readonly OffloadName[];
+  /** Whether peers are told, once per session at most, that this end is gigatun; default true. */
+  readonly announces?: boolean;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;
@@ -45,6 +47,13 @@ export interface PeerStatus {
   /** 0 for off. */
   readonly persistentKeepaliveSeconds: number;
   readonly hasPresharedKey: boolean;
+  /** Whether the peer has announced itself as gigatun. */
+  readonly isGigatun: boolean;
+  /** Most datagrams that go to the peer in one group (1: no groups), and whether the last of them may be shorter. */
+  readonly groupDatagramsMax: number;
+  readonly groupShortTail: boolean;
+  /** Seconds until groups are tried again that the path does not carry, or null where none are held back. */
+  readonly groupRetrySeconds: number | null;
   /** Why the last handshake failed, or null. */
   readonly lastFailure: string | null;
 }

@@ -41,10 +41,21 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
-  const { offloads = OFFLOAD_NAMES } = options;
+  const { offloads = OFFLOAD_NAMES, announces = true } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
-  const device = new TunnelDevice({ name, log, lanes, mtu, aead, offloads, bookTime, timing, fwmark: config.fwmark });
+  const device = new TunnelDevice({
+    name,
+    log,
+    lanes,
+    mtu,
+    aead,
+    offloads,
+    announces,
+    bookTime,
+    timing,
+    fwmark: config.fwmark,
+  });
   try {
     await device.open(config);
   } catch (error) {
@@ -62,6 +73,7 @@ interface Settings {
   readonly mtu: number;
   readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
   readonly offloads: readonly OffloadName[];
+  readonly announces: boolean;
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
@@ -210,6 +222,12 @@ class TunnelDevice implements Device {
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
       handshakesPending: new Int32Array(this.#handshakesPending),
+      offloads: {
+        datagramsMax: descriptors.limits.gsoDatagramsMax,
+        announces: this.#settings.announces,
+        mtu: () => this.#link.mtu,
+        log: this.#settings.log,
+      },
       post: (command, to) => this.#post(command, to),
     });
   }
@@ -270,8 +288,11 @@ class TunnelDevice implements Device {
     const control = this.#control;
     if (control === null) return;
     const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
-    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads } = config;
-    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, offloads);
+    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true } = config;
+    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, {
+      offloads,
+      announces,
+    });
     this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
   }
 

@@ -15,6 +15,9 @@ import type { LaneKeypair, LanePeer } from './tables/peers.ts';
 /** A lane asks the control lane for a handshake with the same peer at most this often. */
 const WANT_INTERVAL_MS = 100;
 
+/** Control messages that a lane hands over in a second: a few peers may probe at once. */
+const CONTROL_PER_SECOND_MAX = 4_096;
+
 export interface LaneLimits {
   /** Most datagrams in one GSO send; 1 where there is no GSO. */
   gsoDatagramsMax: number;
@@ -40,6 +43,8 @@ export class LaneContext {
   readonly receivers: Map<number, LaneKeypair> = new Map();
   /** Peers whose endpoint moved and of which the control lane was not told yet. */
   readonly roamed: Set<LanePeer> = new Set();
+  #controlSinceMs = Number.NEGATIVE_INFINITY;
+  #controlCount = 0;
   ipv4Routes: Int32Array = emptyTable(4);
   ipv6Routes: Int32Array = emptyTable(6);
 
@@ -72,6 +77,17 @@ export class LaneContext {
     if (peer.wantedAtMs !== 0 && nowMs - peer.wantedAtMs < WANT_INTERVAL_MS) return;
     peer.wantedAtMs = nowMs;
     this.notify({ type: 'want', peer: peer.id });
+  }
+
+  /** Whether one more control message may be handed over: a bounded number each second. */
+  admitControl(): boolean {
+    const nowMs = this.nowMs();
+    if (nowMs - this.#controlSinceMs >= 1_000) {
+      this.#controlSinceMs = nowMs;
+      this.#controlCount = 0;
+    }
+    this.#controlCount += 1;
+    return this.#controlCount <= CONTROL_PER_SECOND_MAX;
   }
 
   /** Makes sure that the control lane watches this peer's timers, after its cells changed. */

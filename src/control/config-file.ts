@@ -42,14 +42,14 @@ function finish(reader: SectionReader, problems: ConfigProblems): TunnelConfig {
     problems.add({ line: 1, column: 1 }, 'a section [Interface]', 'none', 'start the file with [Interface]');
   } else checkInterface(section, problems);
   const draft = section?.draft ?? emptyInterface();
-  const { privateKey, listenPort, fwmark, mtu, table, saveConfig, lanes, offloads, ...lists } = draft;
+  const { privateKey, listenPort, fwmark, mtu, table, saveConfig, lanes, offloads, announces, ...lists } = draft;
   const { preUp, postUp, preDown, postDown, ...rest } = lists;
   return {
     privateKey: privateKey ?? NO_KEY,
     listenPort,
     fwmark,
     interface: { ...rest, mtu, table, saveConfig, hooks: { preUp, postUp, preDown, postDown } },
-    settings: { lanes, offloads },
+    settings: { lanes, offloads, announces },
     peers: finishPeers(reader.peers, privateKey, problems),
   };
 }

@@ -20,6 +20,7 @@ import {
   readListenPort,
   readMtu,
   readOffloads,
+  readOnOff,
   readPeerOffloads,
   readPresharedKey,
   readPrivateKey,
@@ -37,6 +38,7 @@ export interface InterfaceDraft {
   saveConfig: boolean;
   lanes: number | null;
   offloads: readonly OffloadName[] | null;
+  announces: boolean | null;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
   readonly dnsSearch: string[];
@@ -53,6 +55,7 @@ export interface PeerDraft {
   endpoint: NamedEndpoint | null;
   persistentKeepaliveSeconds: number;
   offloads: PeerOffloads;
+  announces: boolean;
   readonly allowedIps: IpPrefix[];
 }
 
@@ -117,6 +120,9 @@ const setLanes: OfInterface<number> = (draft, lanes) => {
 const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
   draft.offloads = offloads;
 };
+const setAnnounces: OfInterface<boolean> = (draft, announces) => {
+  draft.announces = announces;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -143,6 +149,9 @@ const setKeepalive: OfPeer<number> = (draft, seconds) => {
 };
 const setPeerOffloads: OfPeer<PeerOffloads> = (draft, offloads) => {
   draft.offloads = offloads;
+};
+const setPeerAnnounces: OfPeer<boolean> = (draft, announces) => {
+  draft.announces = announces;
 };
 
 /** Keys of `[Interface]`. */
@@ -186,6 +195,13 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     setOffloads,
     'Offloads to open: auto (all that the kernel has), none, or some of tun-tso, tun-uso, udp-gso, udp-gro; absent: auto.',
   ),
+  rule(
+    'Announce',
+    'once',
+    readOnOff,
+    setAnnounces,
+    'Whether peers are told that this end is gigatun: on or off; absent: on.',
+  ),
 ];
 
 /** Settings of `[Peer]`. */
@@ -196,5 +212,12 @@ export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
     readPeerOffloads,
     setPeerOffloads,
     'Datagrams to this peer in groups: auto (as the path carries them), none, or udp-gso (always); absent: auto.',
+  ),
+  rule(
+    'Announce',
+    'once',
+    readOnOff,
+    setPeerAnnounces,
+    'Whether this peer is told that this end is gigatun: on or off; absent: on.',
   ),
 ];

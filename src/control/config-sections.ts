@@ -146,6 +146,7 @@ export function emptyInterface(): InterfaceDraft {
     saveConfig: false,
     lanes: null,
     offloads: null,
+    announces: null,
     addresses: [],
     dnsServers: [],
     dnsSearch: [],
@@ -163,6 +164,7 @@ function emptyPeer(): PeerDraft {
     endpoint: null,
     persistentKeepaliveSeconds: 0,
     offloads: 'auto',
+    announces: true,
     allowedIps: [],
   };
 }

@@ -41,6 +41,8 @@ interface PeerCommon {
   readonly persistentKeepaliveSeconds: number;
   /** Whether datagrams go to it in groups; absent: 'auto'. */
   readonly offloads?: PeerOffloads;
+  /** Whether it is told that this end is gigatun; absent: true. */
+  readonly announces?: boolean;
 }
 
 /** A peer as the device takes it. */
@@ -93,6 +95,8 @@ export interface GigatunSettings {
   readonly lanes: number | null;
   /** Offloads that the device opens, in no order, none twice. */
   readonly offloads: readonly OffloadName[] | null;
+  /** Whether peers are told that this end is gigatun. */
+  readonly announces: boolean | null;
 }
 
 /** A whole file. */

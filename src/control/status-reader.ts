@@ -39,11 +39,20 @@ function isStatus(value: unknown): value is DeviceStatus {
 function isPeer(value: unknown): value is PeerStatus {
   const fields = asRecord(value);
   return (
-    hasNumbers(fields, ['latestHandshakeMs', 'rxBytes', 'txBytes', 'persistentKeepaliveSeconds']) &&
+    hasNumbers(fields, [
+      'groupDatagramsMax',
+      'latestHandshakeMs',
+      'rxBytes',
+      'txBytes',
+      'persistentKeepaliveSeconds',
+    ]) &&
     hasTexts(fields, ['publicKey']) &&
     isTextOrNull(fields.endpoint) &&
     isTextOrNull(fields.lastFailure) &&
+    (fields.groupRetrySeconds === null || typeof fields.groupRetrySeconds === 'number') &&
     typeof fields.hasPresharedKey === 'boolean' &&
+    typeof fields.isGigatun === 'boolean' &&
+    typeof fields.groupShortTail === 'boolean' &&
     isTexts(fields.allowedIps)
   );
 }

@@ -73,8 +73,8 @@ function dropRun(lane: LaneContext, batch: OutboundBatch, first: number, reason:
   batch.segments = first;
 }
 
-/** False when the keypair has no counters left: the run is dropped. */
-function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair, first: number): boolean {
+/** Segments [first, batch.segments) become datagrams of this keypair. False when it has no counters left: the run is dropped. */
+export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair, first: number): boolean {
   const count = batch.segments - first;
   const counter = keypair.memory.reserve(count);
   if (counter + count > REKEY_AFTER_MESSAGES) lane.wantHandshake(keypair.peer);

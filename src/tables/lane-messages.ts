@@ -34,6 +34,8 @@ export type LaneCommand =
   | { readonly type: 'retire'; readonly peer: number; readonly keypair: number }
   /** Send an empty transport message. */
   | { readonly type: 'keepalive'; readonly peer: number }
+  /** Send control messages: each list one datagram group, each entry the plaintext of one of its datagrams. */
+  | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
   | { readonly type: 'dropStaged'; readonly peer: number }
   | { readonly type: 'mtu'; readonly mtu: number }
   /** Commit the books now and answer with the same id. */
@@ -49,6 +51,8 @@ export type LaneEvent =
   | { readonly type: 'watch'; readonly peer: number }
   | { readonly type: 'installed'; readonly token: number }
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
+  /** A control message of another gigatun, without its padding. */
+  | { readonly type: 'control'; readonly peer: number; readonly message: Uint8Array }
   | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint }
   | { readonly type: 'snapshot'; readonly id: number }
   /** GSO failed for a group that went through datagram by datagram. */

@@ -17,6 +17,10 @@ const QUIET: PeerStatus = {
   txBytes: 0,
   persistentKeepaliveSeconds: 0,
   hasPresharedKey: false,
+  isGigatun: false,
+  groupDatagramsMax: 64,
+  groupShortTail: true,
+  groupRetrySeconds: null,
   lastFailure: null,
 };
 
@@ -29,6 +33,10 @@ const BUSY: PeerStatus = {
   txBytes: 1_536,
   persistentKeepaliveSeconds: 25,
   hasPresharedKey: true,
+  isGigatun: true,
+  groupDatagramsMax: 16,
+  groupShortTail: false,
+  groupRetrySeconds: 29,
   lastFailure: 'mac1 is wrong',
 };
 

@@ -17,7 +17,15 @@ const STATUS: DeviceStatus = {
   peers: [
     {
       ...{ publicKey: 'y', endpoint: null, allowedIps: ['::/0'], latestHandshakeMs: 0, rxBytes: 0, txBytes: 0 },
-      ...{ persistentKeepaliveSeconds: 0, hasPresharedKey: false, lastFailure: null },
+      ...{
+        persistentKeepaliveSeconds: 0,
+        hasPresharedKey: false,
+        isGigatun: false,
+        groupDatagramsMax: 64,
+        groupShortTail: true,
+        groupRetrySeconds: null,
+        lastFailure: null,
+      },
     },
   ],
 };
