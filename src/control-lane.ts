@@ -152,6 +152,9 @@ export class ControlLane {
       case 'control':
         this.offloads.take(event.peer, event.message);
         break;
+      case 'groupsRefused':
+        this.offloads.refused(event.peer, event.errno, event.offUntilMs);
+        break;
       case 'installed':
         this.#installed(event.token);
         break;

@@ -3,6 +3,7 @@ import type { DeviceConfig } from './control/config-types.ts';
 import type { Logger } from './control/log.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
+import type { HeldOffload } from './offloads/lane-faults.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 
@@ -71,6 +72,8 @@ export interface DeviceStatus {
   readonly lanes: number;
   /** Offloads in use, such as 'tso4', 'gso', 'gro'. */
   readonly offloads: readonly string[];
+  /** Offloads that this machine turned out to break, and that are left out for a while. */
+  readonly heldOffloads: readonly HeldOffload[];
   readonly pid: number;
   readonly peers: readonly PeerStatus[];
 }

@@ -10,7 +10,7 @@ import { DEFAULT_MTU, LANES_MAX } from './control/config-limits.ts';
 import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
 import { formatKey } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
-import { CONTROL_ARENA_BYTES, ControlLane } from './control-lane.ts';
+import { CONTROL_ARENA_BYTES, ControlLane, nowMs } from './control-lane.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
 import { type DevicePeer, devicePeerOf, peerStatus } from './device-status.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
@@ -23,6 +23,7 @@ import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
 import type { LaneOpened, LinkInfo } from './native/types.ts';
+import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
@@ -93,13 +94,18 @@ class TunnelDevice implements Device {
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
   #link: LinkInfo;
-  #gsoDemoted = false;
+  readonly #faults: LaneFaults;
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    this.#faults = new LaneFaults({
+      log: settings.log,
+      nowMs,
+      setGro: (lane, family, isOn) => this.#descriptors?.setGro(lane, family, isOn),
+    });
     this.#link = { index: 0, mtu: settings.mtu, up: false };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -144,7 +150,8 @@ class TunnelDevice implements Device {
       up: this.#link.up,
       aead: this.#lanes[0]?.aead ?? '',
       lanes: this.#settings.lanes,
-      offloads: this.#descriptors?.offloads(!this.#gsoDemoted) ?? [],
+      offloads: this.#descriptors?.offloads(!this.#faults.holdsGso) ?? [],
+      heldOffloads: this.#faults.held(),
       pid: process.pid,
       peers: control === null ? [] : [...this.#peers.values()].map((peer) => peerStatus(peer, control)),
     };
@@ -191,6 +198,7 @@ class TunnelDevice implements Device {
 
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
+    this.#faults.close();
     this.#control?.close();
     if (this.#controlHandle !== null) closeLane(this.#controlHandle.handle);
     await Promise.all(this.#lanes.map((lane) => this.#closeLane(lane)));
@@ -275,13 +283,7 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
-    else if (event.type === 'gsoDemoted') this.#noteGsoDemoted(event.errno);
-    else this.#control?.take(event, lane);
-  }
-
-  #noteGsoDemoted(errno: number): void {
-    this.#gsoDemoted = true;
-    this.#settings.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
+    else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
   #addPeer(config: PeerConfig): void {

@@ -12,5 +12,6 @@ export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from 
 export { type ErrorCode, GigatunError } from './errors.ts';
 export { formatStats, statsJson } from './ledger/report.ts';
 export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';
+export type { HeldOffload } from './offloads/lane-faults.ts';
 export type { OffloadName, PeerOffloads } from './offloads/offload-name.ts';
 export type { Endpoint } from './packet/endpoint.ts';

@@ -31,9 +31,16 @@ function isStatus(value: unknown): value is DeviceStatus {
     isTextOrNull(fields.publicKey) &&
     typeof fields.up === 'boolean' &&
     isTexts(fields.offloads) &&
+    Array.isArray(fields.heldOffloads) &&
+    fields.heldOffloads.every(isHeld) &&
     Array.isArray(fields.peers) &&
     fields.peers.every(isPeer)
   );
+}
+
+function isHeld(value: unknown): boolean {
+  const fields = asRecord(value);
+  return hasNumbers(fields, ['lane', 'retrySeconds']) && hasTexts(fields, ['offload', 'reason']);
 }
 
 function isPeer(value: unknown): value is PeerStatus {

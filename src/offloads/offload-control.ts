@@ -66,6 +66,8 @@ interface Peer {
   keypairs: readonly Keypair[];
   current: Keypair | null;
   activeUntilMs: number;
+  /** Until then a lane sends no groups, ms. */
+  refusedUntilMs: number;
   bytes: number;
 }
 
@@ -85,7 +87,8 @@ export class OffloadControl {
 
   /** `name`: what the log calls it. Lanes know the peer already. */
   addPeer(id: number, name: string, choice: PeerChoice): void {
-    this.#peers.set(id, { id, name, choice, path: null, keypairs: [], current: null, activeUntilMs: 0, bytes: 0 });
+    const idle = { path: null, keypairs: [], current: null, activeUntilMs: 0, refusedUntilMs: 0, bytes: 0 };
+    this.#peers.set(id, { id, name, choice, ...idle });
     if (choice.offloads === 'none') this.#tellLanes(id, { datagramsMax: 1, shortTail: true });
   }
 
@@ -129,6 +132,17 @@ export class OffloadControl {
     if (isNew || isBusy) this.#schedule(isBusy ? STEP_MS : LOOK_MS);
   }
 
+  /** The kernel refuses the peer's groups for their size; the lane leaves them out until then. */
+  refused(id: number, errno: number, offUntilMs: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.refusedUntilMs = offUntilMs;
+    this.#options.log.info('groups to the peer are refused for their size: it gets single datagrams', {
+      ...{ peer: peer.name, errno },
+      retrySeconds: Math.ceil((offUntilMs - this.#options.nowMs()) / 1_000),
+    });
+  }
+
   /** The peer is at another address. */
   moved(id: number): void {
     this.#peers.get(id)?.path?.moved(this.#options.nowMs());
@@ -138,9 +152,11 @@ export class OffloadControl {
     const peer = this.#peers.get(id);
     const path = peer?.path ?? null;
     const forced = { datagramsMax: peer?.choice.offloads === 'none' ? 1 : this.#options.datagramsMax, shortTail: true };
-    const { datagramsMax, shortTail } = path?.shapes ?? forced;
-    const retryMs = path?.retryMs ?? 0;
-    const leftSeconds = Math.max(0, Math.ceil((retryMs - this.#options.nowMs()) / 1_000));
+    const nowMs = this.#options.nowMs();
+    const isRefused = (peer?.refusedUntilMs ?? 0) > nowMs;
+    const { datagramsMax, shortTail } = isRefused ? { datagramsMax: 1, shortTail: true } : (path?.shapes ?? forced);
+    const retryMs = isRefused ? (peer?.refusedUntilMs ?? 0) : (path?.retryMs ?? 0);
+    const leftSeconds = Math.max(0, Math.ceil((retryMs - nowMs) / 1_000));
     const isGigatun = path?.isGigatun ?? false;
     return { isGigatun, datagramsMax, shortTail, retrySeconds: retryMs > 0 ? leftSeconds : null };
   }

@@ -93,7 +93,9 @@ export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneK
 
 /** Most datagrams in one group to a peer, by what the kernel, the path and the configuration allow. */
 function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
-  return peer.gsoOffUntilMs > lane.nowMs() ? 1 : Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
+  return Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()
+    ? 1
+    : Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
 }
 
 /** Writes transport headers and the rest of the SEAL descriptors; returns the bytes of all datagrams. */

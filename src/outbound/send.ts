@@ -73,10 +73,22 @@ export function closeGroup(arena: Arena, batch: OutboundBatch): void {
 export function sendGroups(lane: LaneContext, batch: OutboundBatch): void {
   const sent = lane.native.sendUdp(lane.handle, lane.arena.sends, batch.groups, ACTIVITY.USER_TUN_TO_UDP);
   const allSent = sent === batch.groups;
+  if (allSent && lane.isGsoOnTrial) promoteGso(lane, batch);
   for (let group = 0; group < batch.groups; group += 1) {
     const send = (lane.arena.sends >> 2) + group * UDP_SEND.WORDS;
     if (allSent || lane.arena.words[send + UDP_SEND.RESULT] >= 0) countSent(lane, send);
     else recover(lane, send);
+  }
+}
+
+/** GSO was off and is tried again: a group that went out ends the trial. */
+function promoteGso(lane: LaneContext, batch: OutboundBatch): void {
+  for (let group = 0; group < batch.groups; group += 1) {
+    const send = (lane.arena.sends >> 2) + group * UDP_SEND.WORDS;
+    if (lane.arena.words[send + UDP_SEND.SEGMENT_LENGTH] > 0) {
+      lane.promoteGso();
+      return;
+    }
   }
 }
 
@@ -152,9 +164,8 @@ function sendSingly(lane: LaneContext, send: number, errno: number): void {
   const peer = lane.peers[words[send + UDP_SEND.PEER]];
   if (sent === 0) return;
   if (errno !== ERRNO.EIO) {
-    if (peer !== undefined) peer.gsoOffUntilMs = lane.nowMs() + GSO_RETRY_MS;
-  } else if (lane.limits.gsoDatagramsMax > 1) {
-    lane.limits.gsoDatagramsMax = 1;
-    lane.notify({ type: 'gsoDemoted', errno });
-  }
+    if (peer === undefined) return;
+    peer.gsoOffUntilMs = lane.nowMs() + GSO_RETRY_MS;
+    lane.notify({ type: 'groupsRefused', peer: peer.id, errno, offUntilMs: peer.gsoOffUntilMs });
+  } else lane.demoteGso(errno);
 }

@@ -50,6 +50,7 @@ const STATUS: DeviceStatus = {
   aead: 'openssl',
   lanes: 2,
   offloads: ['tso4', 'gso'],
+  heldOffloads: [],
   pid: 7,
   peers: [QUIET, BUSY],
 };

@@ -48,6 +48,7 @@ async function peerOf({ a }: MiddleTunnel, isWanted: (peer: PeerStatus) => boole
   for (const startMs = performance.now(); ; await delay(100)) {
     const [peer] = (await end.status()).peers;
     if (peer !== undefined && isWanted(peer)) return peer;
-    if (performance.now() - startMs > HEAL_MS) throw new Error(`still ${JSON.stringify(peer)}; log: ${end.program.output}`);
+    if (performance.now() - startMs > HEAL_MS)
+      throw new Error(`still ${JSON.stringify(peer)}; log: ${end.program.output}`);
   }
 }

@@ -1,0 +1,44 @@
+/**
+ * Notices a kernel that joins datagrams wrongly (GRO): messages that came in groups have bad tags, second after second, and
+ * those that came alone have not. Looked at only when a tag was bad, which an attacker on the path can bring about too: all
+ * that he gains is that datagrams come one by one for a while.
+ */
+import type { LaneContext } from '../lane-context.ts';
+import { ENDPOINT, UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
+import type { InboundBatch } from './batch.ts';
+
+const WINDOW_MS = 1_000;
+const BAD_MIN = 32;
+/** For each bad single message, this many grouped ones must be bad. */
+const SINGLE_SHARE = 8;
+
+export class GroWatch {
+  #sinceMs = Number.NEGATIVE_INFINITY;
+  #grouped = 0;
+  #single = 0;
+
+  /** Some messages of a batch that was just unsealed have bad tags. */
+  note(lane: LaneContext, batch: InboundBatch): void {
+    const nowMs = lane.nowMs();
+    if (nowMs - this.#sinceMs >= WINDOW_MS) this.#open(nowMs);
+    const { words, unseals } = lane.arena;
+    let family = 0;
+    for (let message = 0; message < batch.messages; message += 1) {
+      if (words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT] >= 0) continue;
+      const source = batch.sources[message] >> 2;
+      const isGrouped = words[source - UDP_RECEIVE.ENDPOINT + UDP_RECEIVE.SEGMENT_LENGTH] > 0;
+      family = words[source + ENDPOINT.FAMILY];
+      this.#grouped += isGrouped ? 1 : 0;
+      this.#single += isGrouped ? 0 : 1;
+    }
+    if (this.#grouped < BAD_MIN || this.#single * SINGLE_SHARE > this.#grouped) return;
+    if (family === 4 || family === 6) lane.notify({ type: 'groMangled', family, datagrams: this.#grouped });
+    this.#open(nowMs);
+  }
+
+  #open(nowMs: number): void {
+    this.#sinceMs = nowMs;
+    this.#grouped = 0;
+    this.#single = 0;
+  }
+}
