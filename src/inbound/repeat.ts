@@ -24,6 +24,8 @@ export function repeatSingly(lane: LaneContext, write: number, take: TakePacket)
   const headerLength = view.getUint16(virtio + VIRTIO.HEADER_LENGTH, true);
   restoreFirst(view, virtio, words[list + 1] - VIRTIO_HEADER_LENGTH);
   let written = 0;
+  words[write + TUN_WRITE.PACKETS] = 1;
+  words[write + TUN_WRITE.PIECES_COUNT] = 1;
   for (let packet = 0; packet < count; packet += 1) {
     const piece = list + packet * 2;
     if (packet > 0) {
@@ -33,7 +35,6 @@ export function repeatSingly(lane: LaneContext, write: number, take: TakePacket)
     const length = words[piece + 1] - VIRTIO_HEADER_LENGTH;
     writePlainVirtioHeader(view, words[piece]);
     words[write + TUN_WRITE.PIECES_OFFSET] = piece << 2;
-    words[write + TUN_WRITE.PIECES_COUNT] = 1;
     const good = lane.native.writeTun(lane.handle, write << 2, 1, ACTIVITY.USER_UDP_TO_TUN) === 1;
     take(length, good ? 0 : -words[write + TUN_WRITE.RESULT]);
     written += good ? 1 : 0;

@@ -15,7 +15,7 @@ import { fullRound, type GroupShapes, type ProbeGroup, quickRound, sizesOf } fro
 export type ProbeStep =
   | { readonly kind: 'round'; readonly round: number; readonly groups: readonly ProbeGroup[] }
   | { readonly kind: 'ask'; readonly round: number }
-  /** A session ended. */
+  /** A session ended; `after` is the same object as `before` if nothing changed. */
   | { readonly kind: 'verdict'; readonly before: GroupShapes; readonly after: GroupShapes };
 
 /** After a round, ms: when its fate is asked for, and when it is given up. */
@@ -154,10 +154,11 @@ export class ShapeProber {
 
   #end(nowMs: number): ProbeStep {
     const before = this.#shapes;
-    if (this.#answered) this.#shapes = verdictOf(this.#rows ?? [], this.#all, before);
+    const found = this.#answered ? verdictOf(this.#rows ?? [], this.#all, before) : before;
     this.#rows = null;
-    const { datagramsMax, shortTail } = this.#shapes;
-    if (datagramsMax !== before.datagramsMax || shortTail !== before.shortTail) this.#calm.reset();
+    const isSame = found.datagramsMax === before.datagramsMax && found.shortTail === before.shortTail;
+    this.#shapes = isSame ? before : found;
+    if (!isSame) this.#calm.reset();
     if (!this.isDemoted) this.#retry.reset();
     this.#dueMs = this.isDemoted ? nowMs + this.#retry.take() : Number.POSITIVE_INFINITY;
     this.#calmUntilMs = nowMs + this.#calm.take();
