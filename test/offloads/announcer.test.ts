@@ -19,8 +19,9 @@ function talk(left: Announcer, right: Announcer, startMs: number, isLost: (numbe
     sent += 1;
     if (!isLost(sent)) post(to.take(message, nowMs), from, to, nowMs);
   };
-  post(left.newKeypair(startMs), right, left, startMs);
-  post(right.newKeypair(startMs), left, right, startMs);
+  const first = [left.newKeypair(startMs), right.newKeypair(startMs)];
+  post(first[0], right, left, startMs);
+  post(first[1], left, right, startMs);
   for (let nowMs = startMs; nowMs < startMs + KEYPAIR_MS; nowMs += 250) {
     post(left.due(nowMs), right, left, nowMs);
     post(right.due(nowMs), left, right, nowMs);
