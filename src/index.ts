@@ -1,4 +1,4 @@
-/** The public API: a device, its configuration, its status and its books. */
+/** The public API: a device, its configuration, its status and its books; and the doctor of the machine that it runs on. */
 export { DEFAULT_MTU } from './control/config-limits.ts';
 export type {
   DeviceConfig,
@@ -9,6 +9,10 @@ export type {
 export { createLogger, type Logger, type LogLevel } from './control/log.ts';
 export { openDevice } from './device.ts';
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
+export type { Check, Status } from './doctor/check.ts';
+export { type Diagnosis, type DoctorOptions, examine } from './doctor/doctor.ts';
+export type { Limit } from './doctor/limit.ts';
+export { diagnosisJson, formatDiagnosis } from './doctor/report.ts';
 export { type ErrorCode, GigatunError } from './errors.ts';
 export { formatStats, statsJson } from './ledger/report.ts';
 export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';

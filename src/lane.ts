@@ -26,8 +26,8 @@ import { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
 const HANDSHAKE_QUEUE_MAX = 4_096;
-/** The books are committed to shared memory at most this often while a lane is busy. */
-const COMMIT_INTERVAL_NS = 1e6;
+/** The books are committed to shared memory at most this often while a lane is busy, and whenever a snapshot is taken. */
+const COMMIT_INTERVAL_NS = 1e8;
 /** Staged packets of all peers of a lane: four peers' worth, or one where packets are long. */
 const STAGED_PACKETS = 4 * STAGED_PER_PEER;
 const STAGED_LONG_BYTES = 4_096;

@@ -11,7 +11,7 @@ import { openUdp } from './native/addon.ts';
 import type { UdpOpened } from './native/types.ts';
 
 /** Socket buffers, bytes each way: what WireGuard's userspace implementations ask for; enough for 5 ms at 10 Gbit/s. */
-const SOCKET_BUFFER_BYTES = 7 << 20;
+export const SOCKET_BUFFER_BYTES: number = 7 << 20;
 const PORT_TRIES = 16;
 const EADDRINUSE = 98;
 const EAFNOSUPPORT = 97;

@@ -33,19 +33,6 @@ static int ready_bits(const struct pollfd *fds) {
   return ready;
 }
 
-// Waits, and books how much of the wait was sleep: not the time after the wake-up in which the thread had no core, which
-// on a full machine is most of it. Only waits that find nothing ready pay for the two readings (0.5 us each).
-static int sleep_for(struct lane *lane, struct pollfd *fds, double timeout_ms) {
-  if (!lane->books.timed) return poll_for(fds, timeout_ms);
-  books_take_core_wait(&lane->books);
-  uint64_t start_ns = books_clock_ns();
-  int count = poll_for(fds, timeout_ms);
-  int error = errno;
-  books_sleep(&lane->books, start_ns);
-  errno = error;
-  return count;
-}
-
 int lane_wait(struct lane *lane, double timeout_ms, uint32_t watch, struct fault *fault) {
   struct pollfd fds[WAIT_COUNT] = {
       [WAIT_WAKE] = {lane->wake_fd, POLLIN, 0},
@@ -54,11 +41,18 @@ int lane_wait(struct lane *lane, double timeout_ms, uint32_t watch, struct fault
       [WAIT_UDP6] = {(watch & READY_UDP6) != 0 ? lane->udp6_fd : -1, POLLIN, 0},
   };
   books_count_io(&lane->books, BOOKS_WAIT_IO, 1);
-  int count = poll_for(fds, 0);
-  if (count == 0 && timeout_ms != 0) count = sleep_for(lane, fds, timeout_ms);
+  books_settle_if_due(&lane->books);
+  int count = poll_for(fds, timeout_ms);
+  int error = errno;
+  books_note_wait(&lane->books);
+  errno = error;
   if (count < 0 && errno != EINTR) return fault_system(fault, errno, "ppoll");
   if (count <= 0) return 0;
   int ready = ready_bits(fds);
-  if ((ready & READY_WAKE) != 0) take_wake(lane->wake_fd);
+  if ((ready & READY_WAKE) != 0) {
+    take_wake(lane->wake_fd);
+    // The control lane may want a snapshot, in which nothing is pending.
+    if (lane->books.timed) books_settle(&lane->books);
+  }
   return ready;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../core/checksum.h"
@@ -55,6 +56,12 @@ void test_checksum(void) {
   }
 }
 
+static double thread_cpu_ns(void) {
+  struct timespec now;
+  CHECK_EQUAL(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
 // What the kernel would say of the run-queue wait: the books read a file of ours.
 static void say_core_wait(struct books *books, const char *schedstat) {
   CHECK_EQUAL(ftruncate(books->schedstat_fd, 0), 0);
@@ -81,7 +88,7 @@ static void test_stretches(struct books *books) {
   do { // again when the thread lost its core in the stretch, so that it was long
     books->core_wait_ns = 4500;
     books->activity = ACTIVITY_USER_ENCRYPT;
-    noted[ACTIVITY_USER_ENCRYPT] = 0;
+    noted[ACTIVITY_USER_ENCRYPT] = books->waited_ns = 0;
     start_ns = books->last_ns = books_clock_ns();
     books_switch(books, ACTIVITY_USER_DECRYPT);
   } while (books->last_ns - start_ns > 200000);
@@ -91,27 +98,40 @@ static void test_stretches(struct books *books) {
   CHECK_EQUAL(noted[ACTIVITY_USER_DECRYPT], 500);
 }
 
-// Sleep is what is left of a wait without the wait for a core after it: never less than nothing, and all of it where the
-// kernel tells of no waits.
+// Makes the books believe that since the last settlement there was a wait of `waited_ns`, and time awake in which the
+// thread was `off_core_ns` without a core.
+static void pretend(struct books *books, double waited_ns, double off_core_ns) {
+  books->waited_ns = waited_ns;
+  books->settled_ns = books_clock_ns() - (uint64_t)(waited_ns + off_core_ns);
+  books->settled_cpu_ns = thread_cpu_ns();
+  books->core_wait_ns = 0;
+}
+
+// Sleep is what is left of the waits without the wait for a core after a wake-up: never less than nothing, and all of it
+// where the kernel tells of no waits. A wait for a core outside of them is none of theirs.
 static void test_sleep(struct books *books) {
   double *slept_ns = books->cells + BOOKS_SLEEP_NS, *noted = books->cells + BOOKS_CORE_WAIT_NS + ACTIVITY_KERN_WAIT;
   const int schedstat_fd = books->schedstat_fd;
-  books->core_wait_ns = *slept_ns = 0;
-  books->activity = ACTIVITY_KERN_WAIT;
-  say_core_wait(books, "9 2000000 4\n");
-  uint64_t start_ns = books_clock_ns() - 5000000;
-  books_sleep(books, start_ns);
-  CHECK_EQUAL(*noted, 2000000);
-  CHECK(*slept_ns >= 3000000 && *slept_ns <= (double)(books_clock_ns() - start_ns) - 2000000);
-  double before_ns = *slept_ns;
-  say_core_wait(books, "9 9000002000000 5\n");
-  books_sleep(books, books_clock_ns() - 5000000);
-  CHECK_EQUAL(*noted, 9000002000000);
-  CHECK_EQUAL(*slept_ns, before_ns);
+  const struct { const char *schedstat; double off_core_ns, woken_ns_least, woken_ns_most; } cases[] = {
+      {"9 0 4\n", 0, 0, 0},
+      {"9 2000000 4\n", 0, 1, 2000000},
+      {"9 2000000 4\n", 3000000, 0, 0},
+      {"9 9000000000000 5\n", 0, 5000000, 5000000},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    *slept_ns = *noted = 0;
+    say_core_wait(books, cases[i].schedstat);
+    pretend(books, 5000000, cases[i].off_core_ns);
+    double elsewhere_ns = books_settle(books);
+    CHECK(*noted >= cases[i].woken_ns_least && *noted <= cases[i].woken_ns_most);
+    CHECK_EQUAL(*slept_ns + *noted, 5000000);
+    CHECK(elsewhere_ns >= 0 && books->waited_ns == 0);
+  }
+  *slept_ns = *noted = 0;
   books->schedstat_fd = -1;
-  books_sleep(books, books_clock_ns() - 5000000);
-  CHECK_EQUAL(*noted, 9000002000000);
-  CHECK(*slept_ns >= before_ns + 5000000);
+  pretend(books, 5000000, 0);
+  CHECK_EQUAL(books_settle(books), 0);
+  CHECK_EQUAL(*slept_ns, 5000000);
   books->schedstat_fd = schedstat_fd;
 }
 
@@ -170,15 +190,17 @@ void test_wait(void) {
   struct fault fault;
   CHECK(descriptor_is_eventfd(f.lane->wake_fd) && !descriptor_is_eventfd(f.lane->tun_fd) && !descriptor_is_eventfd(-1));
   const double *slept_ns = f.lane->books.cells + BOOKS_SLEEP_NS;
-  const double *core_wait_ns = f.lane->books.cells + BOOKS_CORE_WAIT_NS + f.lane->books.activity;
+  const double *core_wait_ns = f.lane->books.cells + BOOKS_CORE_WAIT_NS + ACTIVITY_KERN_WAIT;
   CHECK_EQUAL(lane_wait(f.lane, 0, 15, &fault), 0);
   CHECK(*slept_ns == 0 && *core_wait_ns == 0);
+  books_switch(&f.lane->books, ACTIVITY_KERN_WAIT);
   CHECK_EQUAL(lane_wait(f.lane, 0.5, 15, &fault), 0);
-  CHECK(*slept_ns + *core_wait_ns >= 500000);
+  CHECK(f.lane->books.waited_ns >= 500000 && *slept_ns == 0);
+  // A wake settles what was waited.
+  books_switch(&f.lane->books, ACTIVITY_KERN_WAIT);
   CHECK_EQUAL(eventfd_wake(f.lane->wake_fd, &fault), 0);
-  double before_ns = *slept_ns;
   CHECK_EQUAL(lane_wait(f.lane, -1, 15, &fault), READY_WAKE);
-  CHECK_EQUAL(*slept_ns, before_ns);
+  CHECK(*slept_ns + *core_wait_ns >= 500000 && f.lane->books.waited_ns == 0);
   CHECK_EQUAL(lane_wait(f.lane, 0, 15, &fault), 0);
   CHECK_EQUAL(write(f.tun_other, "x", 1), 1);
   CHECK_EQUAL(lane_wait(f.lane, -1, 15, &fault), READY_TUN);

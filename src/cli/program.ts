@@ -1,6 +1,6 @@
 /**
  * The command line: names, options, help and examples of all commands. What a command does is loaded only when it is
- * called, so that `gigatun genkey` starts as fast as it should and only `up` and `demo` ever load native code.
+ * called, so that `gigatun genkey` starts as fast as it should and only `up`, `demo` and `doctor` ever load native code.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { readLanes, readMtu, type ValueReader } from '../control/config-values.ts';
@@ -15,6 +15,7 @@ Examples:
   gigatun up ./wg0.conf          bring wg0 up, in the background
   gigatun show                   peers, handshakes, transfer
   gigatun stats wg0 --watch      where each microsecond goes, every second
+  gigatun doctor                 what limits throughput here, and what to change
   gigatun down wg0
   gigatun demo                   a tunnel between two namespaces, measured
 `;
@@ -126,6 +127,21 @@ function addFigureCommands(program: Command, finish: (exitCode: number) => void)
       finish(await stats(name, { json: options.json === true, perLane: options.perLane === true, watchSeconds }));
     });
   program
+    .command('doctor')
+    .summary('say what limits throughput, and what to change')
+    .description(
+      'Looks at this machine and its running tunnels: what they give, what they use, what limits throughput most, and ' +
+        'what to change. Exit code 0: a tunnel can run, perhaps with warnings; 1: something fails.',
+    )
+    .argument('[interface]', 'only this tunnel; without it, all that run')
+    .option('--json', 'print one JSON object')
+    .option('-w, --watch <seconds>', 'how long cores and tunnels are watched, at most 60', doctorWatchOption, 1)
+    .addHelpText('after', '\nExamples:\n  gigatun doctor\n  gigatun doctor wg0 --watch 5\n  gigatun doctor --json\n')
+    .action(async (name: string | undefined, options: { json?: true; watch: number }) => {
+      const { doctor } = await import('./doctor.ts');
+      finish(await doctor(name ?? null, options.watch, options.json === true));
+    });
+  program
     .command('demo')
     .summary('measure a tunnel between two namespaces')
     .description(
@@ -179,6 +195,13 @@ function integerOption(least: number, most: number): (text: string) => number {
     if (value >= least && value <= most) return value;
     throw new InvalidArgumentError(`Expected a number from ${least} to ${most}.`);
   };
+}
+
+/** A connection to a control socket may be silent for two minutes. */
+function doctorWatchOption(text: string): number {
+  const seconds = watchOption(text);
+  if (seconds <= 60) return seconds;
+  throw new InvalidArgumentError('Expected seconds from 0.1 to 60.');
 }
 
 function watchOption(text: string): number {

@@ -12,21 +12,20 @@ import { NEWEST_RECEIVED, RECEIVED_COUNT } from '../tables/keypair-memory.ts';
 
 /** Marks each message of a batch as fresh or not; it was just unsealed. */
 export function recordReceived(lane: LaneContext, batch: InboundBatch): void {
-  for (let message = 0; message < batch.messages; ) message = recordRun(lane, batch, message);
+  for (let run = 0; run < batch.runs; run += 1) recordRun(lane, batch, run);
 }
 
-/** One run: messages of one keypair from `first` on. Returns where the next run starts. */
-function recordRun(lane: LaneContext, batch: InboundBatch, first: number): number {
-  const keypair = batch.keypairs[first];
-  if (keypair === null) return first + 1;
+function recordRun(lane: LaneContext, batch: InboundBatch, run: number): void {
+  const keypair = batch.runKeypairs[run];
+  if (keypair === null) return;
   const { words, unseals } = lane.arena;
-  const { counters, keypairs, fresh, messages } = batch;
+  const { counters, fresh } = batch;
   const { drops, counts } = lane.ledger;
-  const memory = keypair.memory;
-  let message = first;
+  const { memory } = keypair;
+  const end = batch.runEnds[run];
   let freshCount = 0;
   memory.lock();
-  for (; message < messages && keypairs[message] === keypair; message += 1) {
+  for (let message = run === 0 ? 0 : batch.runEnds[run - 1]; message < end; message += 1) {
     fresh[message] = 0;
     if (words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT] < 0) continue;
     const verdict = acceptCounter(memory.window, memory.counters, NEWEST_RECEIVED, counters[message]);
@@ -38,5 +37,4 @@ function recordRun(lane: LaneContext, batch: InboundBatch, first: number): numbe
   memory.counters[RECEIVED_COUNT] += freshCount;
   memory.unlock();
   counts[COUNTER.UDP_RX_UNIQ] += freshCount;
-  return message;
 }

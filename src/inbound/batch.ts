@@ -8,15 +8,33 @@ import type { LaneKeypair } from '../tables/peers.ts';
 export class InboundBatch {
   /** Messages, and UNSEAL descriptors filled. */
   messages = 0;
-  readonly keypairs: (LaneKeypair | null)[] = new Array<LaneKeypair | null>(LIMIT.UNSEALS).fill(null);
   readonly counters: Float64Array = new Float64Array(LIMIT.UNSEALS);
-  /** Byte offset of the ENDPOINT record that says where the message came from. */
-  readonly sources: Int32Array = new Int32Array(LIMIT.UNSEALS);
   /** 1 for a message that is authentic and new. */
   readonly fresh: Uint8Array = new Uint8Array(LIMIT.UNSEALS);
+  /** Runs: consecutive messages of one keypair from one source. */
+  runs = 0;
+  readonly runKeypairs: (LaneKeypair | null)[] = new Array<LaneKeypair | null>(LIMIT.UNSEALS).fill(null);
+  /** Byte offset of the ENDPOINT record that says where the run came from. */
+  readonly runSources: Int32Array = new Int32Array(LIMIT.UNSEALS);
+  /** Number of the message behind the run's last. */
+  readonly runEnds: Int32Array = new Int32Array(LIMIT.UNSEALS);
+
+  /** Counts one more message, whose descriptor and counter were filled in, to the latest run or to a new one. */
+  append(keypair: LaneKeypair, source: number): void {
+    let run = this.runs - 1;
+    if (run < 0 || this.runSources[run] !== source || this.runKeypairs[run] !== keypair) {
+      run += 1;
+      this.runKeypairs[run] = keypair;
+      this.runSources[run] = source;
+      this.runs = run + 1;
+    }
+    this.messages += 1;
+    this.runEnds[run] = this.messages;
+  }
 
   clear(): void {
-    for (let message = 0; message < this.messages; message += 1) this.keypairs[message] = null;
+    for (let run = 0; run < this.runs; run += 1) this.runKeypairs[run] = null;
+    this.runs = 0;
     this.messages = 0;
   }
 }

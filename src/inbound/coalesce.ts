@@ -15,6 +15,7 @@ import { COUNTER } from '../ledger/catalog.ts';
 import { VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import { FLAG, foldSmallSum, IPV4, IPV6, PROTOCOL, sumWords, TCP, UDP } from '../packet/ip-header.ts';
 import { GSO, writePlainVirtioHeader, writeSuperVirtioHeader } from '../packet/virtio-header.ts';
+import { NextSegment } from './next-segment.ts';
 import { TunWriter } from './write.ts';
 
 /** Flows that may have an open run at once; one more closes the oldest. */
@@ -48,6 +49,9 @@ export class Coalescer {
   readonly #flags: Int32Array = new Int32Array(RUNS);
   readonly #pieces: Int32Array = new Int32Array(RUNS * RUN_WORDS);
   readonly #single: Int32Array = new Int32Array(2);
+  /** What would continue the latest run. */
+  readonly #next: NextSegment = new NextSegment();
+  #peer = 0;
   #latest = 0;
   #oldest = 0;
 
@@ -56,8 +60,26 @@ export class Coalescer {
     this.#writer = new TunWriter(lane);
   }
 
-  /** Takes the inner packet at `ip`, `length` bytes by its header; `sum` is the folded sum of the whole plaintext. */
-  add(ip: number, length: number, sum: number): void {
+  /**
+   * Takes the plaintext at `ip` if it is exactly what continues the latest run of this peer; false if it must be looked
+   * at. `sum` is the folded sum of the whole plaintext.
+   */
+  continues(peer: number, ip: number, plaintextLength: number, sum: number): boolean {
+    const next = this.#next;
+    if (peer !== next.peer || plaintextLength < next.length) return false;
+    if (!next.matches(this.#lane.arena.words, ip, sum)) return false;
+    const run = this.#latest;
+    const packets = this.#packets[run];
+    const { payload } = next;
+    if (packets >= RUN_PACKETS_MAX || this.#length[run] + payload > SUPER_BYTES_MAX) return false;
+    this.#append(run, ip + next.headerLength, payload);
+    next.advance();
+    return true;
+  }
+
+  /** Takes the inner packet of a peer at `ip`, `length` bytes by its header; `sum` is the folded sum of the whole plaintext. */
+  add(peer: number, ip: number, length: number, sum: number): void {
+    this.#peer = peer;
     const { view } = this.#lane.arena;
     const first = view.getUint8(ip);
     const isIpv4 = first >>> 4 === 4;
@@ -188,14 +210,26 @@ export class Coalescer {
   }
 
   #merge(run: number, ip: number, headerLength: number, payload: number, flags: number): void {
+    this.#append(run, ip + headerLength, payload);
+    this.#flags[run] |= flags & ENDS_RUN;
+    if (payload < this.#segmentPayload[run] || (flags & ENDS_RUN) !== 0) this.#close(run);
+    else if (this.#protocol[run] === PROTOCOL.TCP) this.#expectAfter(run, ip, headerLength, payload);
+  }
+
+  #append(run: number, offset: number, payload: number): void {
     const piece = run * RUN_WORDS + this.#packets[run] * 2;
-    this.#pieces[piece] = ip + headerLength;
+    this.#pieces[piece] = offset;
     this.#pieces[piece + 1] = payload;
     this.#packets[run] += 1;
     this.#length[run] += payload;
     this.#sequence[run] = (this.#sequence[run] + payload) | 0;
-    this.#flags[run] |= flags & ENDS_RUN;
-    if (payload < this.#segmentPayload[run] || (flags & ENDS_RUN) !== 0) this.#close(run);
+  }
+
+  #expectAfter(run: number, ip: number, headerLength: number, payload: number): void {
+    const { view, words } = this.#lane.arena;
+    const idStep = view.getUint16(ip + IPV4.ID) === view.getUint16(this.#ip[run] + IPV4.ID) ? 0 : 1;
+    this.#latest = run;
+    this.#next.learn(view, words, ip, this.#transport[run], headerLength, payload, this.#peer, idStep);
   }
 
   #open(
@@ -211,6 +245,7 @@ export class Coalescer {
     const { view } = this.#lane.arena;
     const payload = length - headerLength;
     this.#latest = run;
+    this.#next.forget();
     this.#packets[run] = 1;
     this.#protocol[run] = protocol;
     this.#ip[run] = ip;
@@ -242,6 +277,7 @@ export class Coalescer {
     const ip = this.#ip[run];
     const { view } = this.#lane.arena;
     this.#packets[run] = 0;
+    if (run === this.#latest) this.#next.forget();
     if (packets === 1) writePlainVirtioHeader(view, ip - VIRTIO_HEADER_LENGTH);
     else {
       this.#finishHeaders(run);

@@ -120,10 +120,8 @@ export class InboundPath {
     words[unseal + UNSEAL.NONCE_HIGH] = high;
     words[unseal + UNSEAL.OFFSET] = offset + TRANSPORT_HEADER_LENGTH;
     words[unseal + UNSEAL.LENGTH] = length - TRANSPORT_HEADER_LENGTH;
-    batch.keypairs[message] = keypair;
     batch.counters[message] = high * 4_294_967_296 + (low >>> 0);
-    batch.sources[message] = source;
-    batch.messages = message + 1;
+    batch.append(keypair, source);
   }
 
   /** The keypair that may open messages with this receiver index, remembered until the turn ends; null (a counted drop) if there is none. */

@@ -33,47 +33,43 @@ export class Verifier {
 
   /** Delivers the fresh messages of a batch to the TUN. */
   deliver(batch: InboundBatch): void {
-    for (let message = 0; message < batch.messages; ) message = this.#deliverRun(batch, message);
+    for (let run = 0; run < batch.runs; run += 1) this.#deliverRun(batch, run);
     this.#coalescer.flush();
   }
 
-  /** One run: messages of one keypair from one source. Returns where the next run starts. */
-  #deliverRun(batch: InboundBatch, first: number): number {
+  #deliverRun(batch: InboundBatch, run: number): void {
     const { words, unseals } = this.#lane.arena;
-    const keypair = batch.keypairs[first];
-    if (keypair === null) return first + 1;
-    const source = batch.sources[first];
+    const keypair = batch.runKeypairs[run];
+    if (keypair === null) return;
+    const { peer } = keypair;
+    const { fresh } = batch;
+    const end = batch.runEnds[run];
     let bytes = 0;
     let data = 0;
-    let fresh = 0;
-    let message = first;
-    for (
-      ;
-      message < batch.messages && batch.keypairs[message] === keypair && batch.sources[message] === source;
-      message += 1
-    ) {
-      if (batch.fresh[message] === 0) continue;
+    let freshCount = 0;
+    for (let message = run === 0 ? 0 : batch.runEnds[run - 1]; message < end; message += 1) {
+      if (fresh[message] === 0) continue;
       const unseal = (unseals >> 2) + message * UNSEAL.WORDS;
       const length = words[unseal + UNSEAL.RESULT];
-      fresh += 1;
+      freshCount += 1;
       bytes += length + TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
       if (length > 0) {
         data += 1;
-        this.#deliverPacket(keypair.peer, words[unseal + UNSEAL.OFFSET], length, words[unseal + UNSEAL.SUM]);
+        this.#deliverPacket(peer, words[unseal + UNSEAL.OFFSET], length, words[unseal + UNSEAL.SUM]);
       }
     }
-    if (fresh > 0) this.#authenticated(keypair, source, bytes, data);
-    this.#lane.ledger.counts[COUNTER.KEEPALIVE_RX] += fresh - data;
-    return message;
+    if (freshCount > 0) this.#authenticated(keypair, batch.runSources[run], bytes, data);
+    this.#lane.ledger.counts[COUNTER.KEEPALIVE_RX] += freshCount - data;
   }
 
   #deliverPacket(peer: LanePeer, offset: number, plaintextLength: number, sum: number): void {
+    if (this.#coalescer.continues(peer.id, offset, plaintextLength, sum)) return;
     const { view } = this.#lane.arena;
     const { drops } = this.#lane.ledger;
     const length = ipPacketLength(view, offset, plaintextLength);
     if (length < 0) this.#takeOther(peer, offset, plaintextLength);
     else if (!this.#mayComeFrom(peer, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
-    else this.#coalescer.add(offset, length, sum);
+    else this.#coalescer.add(peer.id, offset, length, sum);
   }
 
   /** No IP packet: a control message of another gigatun goes to the control lane (cold: a few a second). */

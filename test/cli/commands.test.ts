@@ -73,7 +73,7 @@ suite('help', () => {
   it('names every command and every exit code', () => {
     const { status, stdout } = gigatun(['--help']);
     expect(status).toBe(0);
-    for (const name of ['up', 'down', 'show', 'stats', 'demo', 'genkey', 'genpsk', 'pubkey'])
+    for (const name of ['up', 'down', 'show', 'stats', 'doctor', 'demo', 'genkey', 'genpsk', 'pubkey'])
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     for (const { code, meaning } of EXIT_MEANINGS) expect(stdout).toContain(`  ${code}  ${meaning}\n`);
   });

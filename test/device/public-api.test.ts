@@ -6,6 +6,17 @@ test('the protocol cannot be given other times than WireGuard has', () => {
   expectTypeOf<api.DeviceOptions>().not.toHaveProperty('timing');
   expectTypeOf(api.openDevice).parameters.toEqualTypeOf<[options: api.DeviceOptions]>();
   expect(Object.keys(api).sort()).toEqual(
-    ['DEFAULT_MTU', 'GigatunError', 'createLogger', 'difference', 'formatStats', 'openDevice', 'statsJson'].sort(),
+    [
+      'DEFAULT_MTU',
+      'GigatunError',
+      'createLogger',
+      'diagnosisJson',
+      'difference',
+      'examine',
+      'formatDiagnosis',
+      'formatStats',
+      'openDevice',
+      'statsJson',
+    ].sort(),
   );
 });

@@ -20,12 +20,11 @@ interface Message {
 function record(lane: FakeLane, keypairs: readonly LaneKeypair[], messages: readonly Message[]): boolean[] {
   const batch = new InboundBatch();
   for (const [index, { keypair, counter, isAuthentic }] of messages.entries()) {
-    batch.keypairs[index] = keypairs[keypair];
     batch.counters[index] = counter;
+    batch.append(keypairs[keypair], 0);
     batch.fresh[index] = 1;
     lane.arena.words[(lane.arena.unseals >> 2) + index * UNSEAL.WORDS + UNSEAL.RESULT] = isAuthentic ? 100 : -1;
   }
-  batch.messages = messages.length;
   recordReceived(lane.context, batch);
   return messages.map((_, index) => batch.fresh[index] === 1);
 }

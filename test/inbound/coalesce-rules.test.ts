@@ -43,6 +43,11 @@ function isMerged(version: 4 | 6, changes: Changes): boolean {
   return runsOf([segment(version, 0), segment(version, 1, changes)]).length === 1;
 }
 
+/** The same for the third of three, of which it is known how it must look. */
+function isContinued(version: 4 | 6, changes: Changes): boolean {
+  return runsOf([segment(version, 0), segment(version, 1), segment(version, 2, changes)]).length === 1;
+}
+
 const bothVersions = [4, 6] as const;
 
 describe('two segments in a row', () => {
@@ -76,6 +81,7 @@ describe('two segments in a row', () => {
   for (const version of bothVersions) {
     it.each(differences)(`are not merged over IPv${version} with another %s`, (_, changes) => {
       expect(isMerged(version, changes)).toBe(false);
+      expect(isContinued(version, changes)).toBe(false);
     });
   }
 
@@ -276,5 +282,47 @@ describe('what is not plain TCP', () => {
   it('is told from TCP by its own protocol field, also behind its end', () => {
     const packet = concat([udpPacketBytes(1, 2, 60), segment(4, 1)]).slice(0, 60);
     expect(coalescing.take([packet, segment(4, 0)]).map((write) => write.packets)).toEqual([1, 1]);
+  });
+});
+
+describe('segments after the second', () => {
+  const many = (version: 4 | 6, changes: Changes = {}): Uint8Array[] =>
+    Array.from({ length: 40 }, (_, position) => segment(version, position, changes));
+
+  it.each(bothVersions)('are told by how they must look (IPv%i)', (version) => {
+    const before = coalescing.continued;
+    expect(runsOf(many(version))).toEqual([40]);
+    expect(coalescing.continued - before).toBe(38);
+  });
+
+  it('are so too where ids stand still or pass 65,535', () => {
+    const before = coalescing.continued;
+    expect(runsOf(many(4, { ip: { id: 7 } }))).toEqual([40]);
+    const wrapping = Array.from({ length: 40 }, (_, position) =>
+      segment(4, position, { ip: { id: (65_520 + position) & 0xffff } }),
+    );
+    expect(runsOf(wrapping)).toEqual([40]);
+    expect(coalescing.continued - before).toBe(76);
+  });
+
+  it.each(bothVersions)('are not merged when a bit of theirs differs (IPv%i)', (version) => {
+    const header = version === 4 ? 40 : 60;
+    for (let bit = 0; bit < (header + 1) * 8; bit += 1) {
+      const third = segment(version, 2);
+      third[bit >> 3] = (third[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      const writes = coalescing.takeAsIs([segment(version, 0), segment(version, 1), third], segment(version, 2).length);
+      expect(writes.length, `bit ${bit}`).toBeGreaterThan(1);
+    }
+  });
+
+  it('of another peer are never taken for the next ones', () => {
+    const before = coalescing.continued;
+    expect(coalescing.isExpected(segment(4, 0), segment(4, 1), segment(4, 2), { samePeer: true })).toBe(true);
+    expect(coalescing.isExpected(segment(4, 0), segment(4, 1), segment(4, 2), { samePeer: false })).toBe(false);
+    expect(coalescing.continued).toBe(before);
+  });
+
+  it('take the long way where they lie at no multiple of 4', () => {
+    expect(coalescing.isExpected(segment(4, 0), segment(4, 1), segment(4, 2), { shift: 2 })).toBe(false);
   });
 });

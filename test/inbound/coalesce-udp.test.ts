@@ -23,7 +23,7 @@ function take(packets: readonly Uint8Array[], udpSuperPackets = true): TunWrite[
   for (const packet of packets) {
     const plaintext = padded(packet);
     lane.arena.bytes.set(plaintext, at + 16);
-    coalescer.add(at + 16, packet.length, onesSum(plaintext));
+    coalescer.add(0, at + 16, packet.length, onesSum(plaintext));
     at += 16 + plaintext.length + 16;
   }
   coalescer.flush();
