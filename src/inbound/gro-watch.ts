@@ -21,15 +21,15 @@ export class GroWatch {
   note(lane: LaneContext, batch: InboundBatch): void {
     const nowMs = lane.nowMs();
     if (nowMs - this.#sinceMs >= WINDOW_MS) this.#open(nowMs);
-    const { words, unseals } = lane.arena;
     let family = 0;
-    for (let message = 0; message < batch.messages; message += 1) {
-      if (words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT] >= 0) continue;
-      const source = batch.sources[message] >> 2;
-      const isGrouped = words[source - UDP_RECEIVE.ENDPOINT + UDP_RECEIVE.SEGMENT_LENGTH] > 0;
+    for (let run = 0; run < batch.runs; run += 1) {
+      const source = batch.runSources[run] >> 2;
+      const bad = badMessages(lane, batch, run);
+      if (bad === 0) continue;
+      const { words } = lane.arena;
       family = words[source + ENDPOINT.FAMILY];
-      this.#grouped += isGrouped ? 1 : 0;
-      this.#single += isGrouped ? 0 : 1;
+      if (words[source - UDP_RECEIVE.ENDPOINT + UDP_RECEIVE.SEGMENT_LENGTH] > 0) this.#grouped += bad;
+      else this.#single += bad;
     }
     if (this.#grouped < BAD_MIN || this.#single * SINGLE_SHARE > this.#grouped) return;
     if (family === 4 || family === 6) lane.notify({ type: 'groMangled', family, datagrams: this.#grouped });
@@ -41,4 +41,12 @@ export class GroWatch {
     this.#grouped = 0;
     this.#single = 0;
   }
+}
+
+function badMessages(lane: LaneContext, batch: InboundBatch, run: number): number {
+  const { words, unseals } = lane.arena;
+  let bad = 0;
+  for (let message = run === 0 ? 0 : batch.runEnds[run - 1]; message < batch.runEnds[run]; message += 1)
+    bad += words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT] < 0 ? 1 : 0;
+  return bad;
 }

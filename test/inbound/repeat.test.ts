@@ -65,7 +65,8 @@ function take(packets: readonly Uint8Array[]): TunWrite[] {
   for (const packet of packets) {
     const plaintext = padded(packet);
     lane.arena.bytes.set(plaintext, at + 16);
-    coalescer.add(at + 16, packet.length, onesSum(plaintext));
+    const sum = onesSum(plaintext);
+    if (!coalescer.continues(0, at + 16, plaintext.length, sum)) coalescer.add(0, at + 16, packet.length, sum);
     at += 16 + plaintext.length + 16;
   }
   coalescer.flush();

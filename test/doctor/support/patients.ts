@@ -104,6 +104,10 @@ export function peerWith(part: Partial<PeerStatus> = {}): PeerStatus {
     txBytes: 1,
     persistentKeepaliveSeconds: 0,
     hasPresharedKey: false,
+    isGigatun: false,
+    groupDatagramsMax: 64,
+    groupShortTail: true,
+    groupRetrySeconds: null,
     lastFailure: null,
     ...part,
   };
@@ -129,6 +133,7 @@ export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
     aead: 'ipsec-mb',
     lanes: 1,
     offloads: ['csum', 'tso4', 'tso6', 'uso4', 'uso6', 'gso', 'gro'],
+    heldOffloads: [],
     pid: 1,
     peers: [peerWith()],
     ...parts.status,
