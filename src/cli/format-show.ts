@@ -38,12 +38,12 @@ function peerLines(peer: PeerStatus, nowMs: number): string[] {
     ...(endpoint === null ? [] : [`  endpoint: ${endpoint}`]),
     `  allowed ips: ${allowedIps.length === 0 ? '(none)' : allowedIps.join(', ')}`,
     ...(latestHandshakeMs === 0 ? [] : [`  latest handshake: ${formatAgo(nowMs - latestHandshakeMs)}`]),
-    ...groupLines(peer),
     ...(lastFailure === null ? [] : [`  last handshake failure: ${lastFailure}`]),
     ...(rxBytes === 0 && txBytes === 0
       ? []
       : [`  transfer: ${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]),
     ...(persistentKeepaliveSeconds === 0 ? [] : [keepalive]),
+    ...groupLines(peer),
   ];
 }
 

@@ -23,13 +23,16 @@ export class GroWatch {
     if (nowMs - this.#sinceMs >= WINDOW_MS) this.#open(nowMs);
     let family = 0;
     for (let run = 0; run < batch.runs; run += 1) {
+      const { words } = lane.arena;
       const source = batch.runSources[run] >> 2;
+      const isGroup = words[source - UDP_RECEIVE.ENDPOINT + UDP_RECEIVE.SEGMENT_LENGTH] > 0;
+      const messages = batch.runEnds[run] - (run === 0 ? 0 : batch.runEnds[run - 1]);
       const bad = badMessages(lane, batch, run);
       if (bad === 0) continue;
-      const { words } = lane.arena;
       family = words[source + ENDPOINT.FAMILY];
-      if (words[source - UDP_RECEIVE.ENDPOINT + UDP_RECEIVE.SEGMENT_LENGTH] > 0) this.#grouped += bad;
-      else this.#single += bad;
+      if (!isGroup) this.#single += bad;
+      // A group that was cut at wrong places has hardly a good message; less than half may be the path's damage.
+      else if (bad * 2 > messages) this.#grouped += bad;
     }
     if (this.#grouped < BAD_MIN || this.#single * SINGLE_SHARE > this.#grouped) return;
     if (family === 4 || family === 6) lane.notify({ type: 'groMangled', family, datagrams: this.#grouped });

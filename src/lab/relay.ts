@@ -95,7 +95,15 @@ class Relay {
     this.#plan = plan;
     this.#random = plan.seed ?? 1;
     const { port } = plan;
-    const options = { family: 4, port, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 7 << 20 } as const;
+    const options = {
+      family: 4,
+      port,
+      reusePort: false,
+      joinPort: false,
+      fwmark: 0,
+      gro: true,
+      bufferLength: 7 << 20,
+    } as const;
     this.#fd = openUdp(options).fd;
     const books = new Float64Array(BOOKS.CELLS);
     const fds = { tunFd: -1, udp4Fd: this.#fd, udp6Fd: -1 };

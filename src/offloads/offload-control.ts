@@ -16,7 +16,8 @@ const STEP_MS = 50;
 /** A peer is looked at for so long after its last word; lanes tell of the next one within this time. */
 const ACTIVE_MS = 15_000;
 const PROBING_PEERS_MAX = 8;
-const KEYPAIRS_KEPT = 3;
+/** Keypairs of a peer that lanes have and do not send with yet. */
+const KEYPAIRS_WAITING_MAX = 2;
 /** Sends control messages; any lane could. */
 const LANE = 0;
 
@@ -55,7 +56,7 @@ interface Keypair {
   readonly id: number;
   readonly localIndex: number;
   readonly remoteIndex: number;
-  readonly memory: KeypairMemory;
+  readonly memory: SharedArrayBuffer;
 }
 
 interface Peer {
@@ -63,8 +64,9 @@ interface Peer {
   readonly name: string;
   readonly choice: PeerChoice;
   path: PeerPath | null;
-  keypairs: readonly Keypair[];
-  current: Keypair | null;
+  waiting: readonly Keypair[];
+  /** Counters of the keypair that lanes send with. */
+  current: KeypairMemory | null;
   activeUntilMs: number;
   /** Until then a lane sends no groups, ms. */
   refusedUntilMs: number;
@@ -87,7 +89,7 @@ export class OffloadControl {
 
   /** `name`: what the log calls it. Lanes know the peer already. */
   addPeer(id: number, name: string, choice: PeerChoice): void {
-    const idle = { path: null, keypairs: [], current: null, activeUntilMs: 0, refusedUntilMs: 0, bytes: 0 };
+    const idle = { path: null, waiting: [], current: null, activeUntilMs: 0, refusedUntilMs: 0, bytes: 0 };
     this.#peers.set(id, { id, name, choice, ...idle });
     if (choice.offloads === 'none') this.#tellLanes(id, { datagramsMax: 1, shortTail: true });
   }
@@ -96,18 +98,19 @@ export class OffloadControl {
   installed(id: number, keypair: number, localIndex: number, remoteIndex: number, memory: SharedArrayBuffer): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;
-    const added = { id: keypair, localIndex, remoteIndex, memory: new KeypairMemory(memory) };
-    peer.keypairs = [added, ...peer.keypairs].slice(0, KEYPAIRS_KEPT);
+    const added = { id: keypair, localIndex, remoteIndex, memory };
+    peer.waiting = [added, ...peer.waiting].slice(0, KEYPAIRS_WAITING_MAX);
   }
 
   /** Lanes send with this keypair from now on. */
   promoted(id: number, keypair: number): void {
     const peer = this.#peers.get(id);
-    const current = peer?.keypairs.find((known) => known.id === keypair);
-    if (peer === undefined || current === undefined) return;
-    peer.current = current;
+    const promoted = peer?.waiting.find((known) => known.id === keypair);
+    if (peer === undefined || promoted === undefined) return;
+    peer.current = new KeypairMemory(promoted.memory);
+    peer.waiting = [];
     peer.path ??= this.#openPath(peer);
-    peer.path.newKeypair(current.localIndex, current.remoteIndex, this.#options.nowMs());
+    peer.path.newKeypair(promoted.localIndex, promoted.remoteIndex, this.#options.nowMs());
     this.touch(id);
   }
 
@@ -235,12 +238,11 @@ export class OffloadControl {
     const { current } = peer;
     const transfer = this.#options.transfer(peer.id);
     if (current === null) return { ...transfer, sent: 0, newest: 0, count: 0 };
-    const { memory } = current;
-    memory.lock();
-    const sent = memory.counters[NEXT_COUNTER];
-    const newest = memory.counters[NEWEST_RECEIVED];
-    const count = memory.counters[RECEIVED_COUNT];
-    memory.unlock();
+    current.lock();
+    const sent = current.counters[NEXT_COUNTER];
+    const newest = current.counters[NEWEST_RECEIVED];
+    const count = current.counters[RECEIVED_COUNT];
+    current.unlock();
     return { ...transfer, sent, newest, count };
   }
 }

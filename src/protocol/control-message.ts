@@ -50,7 +50,7 @@ export function encodeControlMessage(message: ControlMessage, length = 0): Uint8
   const bytes = new Uint8Array(Math.max(needed, length)).fill(PATTERN, needed);
   const view = new DataView(bytes.buffer);
   view.setUint8(0, VERSION);
-  view.setUint8(1, kindOf(message));
+  view.setUint8(1, KIND_OF[message.kind]);
   view.setUint16(2, body.length);
   bytes.set(body, CONTROL_HEADER_LENGTH);
   return bytes;
@@ -111,31 +111,40 @@ function decodeReceived(index: number, newest: number, count: number): ControlMe
   return newest <= COUNTER_MAX && count <= newest ? { kind: 'received', index, newest, count } : null;
 }
 
-function kindOf(message: ControlMessage): number {
-  const kinds = { announce: KIND.ANNOUNCE, probe: KIND.PROBE, ask: KIND.ASK, arrived: KIND.ARRIVED } as const;
-  return message.kind === 'received' ? KIND.RECEIVED : kinds[message.kind];
-}
+const KIND_OF: Readonly<Record<ControlMessage['kind'], number>> = {
+  announce: KIND.ANNOUNCE,
+  probe: KIND.PROBE,
+  ask: KIND.ASK,
+  arrived: KIND.ARRIVED,
+  received: KIND.RECEIVED,
+};
 
 function encodeBody(message: ControlMessage): Uint8Array {
-  const extra = message.kind === 'arrived' ? message.bits.length : 0;
-  const body = new Uint8Array(message.kind === 'arrived' ? ARRIVED_HEADER_LENGTH + extra : bodyLength(message));
+  const kind = KIND_OF[message.kind];
+  const bitsLength = message.kind === 'arrived' ? message.bits.length : 0;
+  const body = new Uint8Array(Math.max(BODY_LENGTH_MIN[kind], ARRIVED_HEADER_LENGTH + bitsLength));
   const view = new DataView(body.buffer);
-  if (message.kind === 'announce') {
-    view.setUint32(0, message.capabilities);
-    view.setUint8(4, message.heard ? 1 : 0);
-  } else if (message.kind === 'received') {
-    view.setUint32(0, message.index);
-    view.setBigUint64(4, BigInt(message.newest));
-    view.setBigUint64(12, BigInt(message.count));
-  } else view.setUint32(0, message.round);
-  if (message.kind === 'arrived') body.set(message.bits, ARRIVED_HEADER_LENGTH);
-  if (message.kind === 'probe') {
-    view.setUint16(4, message.number);
-    view.setUint16(6, message.total);
+  switch (message.kind) {
+    case 'announce':
+      view.setUint32(0, message.capabilities);
+      view.setUint8(4, message.heard ? 1 : 0);
+      return body;
+    case 'probe':
+      view.setUint32(0, message.round);
+      view.setUint16(4, message.number);
+      view.setUint16(6, message.total);
+      return body;
+    case 'ask':
+      view.setUint32(0, message.round);
+      return body;
+    case 'arrived':
+      view.setUint32(0, message.round);
+      body.set(message.bits, ARRIVED_HEADER_LENGTH);
+      return body;
+    case 'received':
+      view.setUint32(0, message.index);
+      view.setBigUint64(4, BigInt(message.newest));
+      view.setBigUint64(12, BigInt(message.count));
+      return body;
   }
-  return body;
-}
-
-function bodyLength(message: ControlMessage): number {
-  return BODY_LENGTH_MIN[kindOf(message)] ?? 0;
 }

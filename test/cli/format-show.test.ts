@@ -73,6 +73,7 @@ peer: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
   last handshake failure: mac1 is wrong
   transfer: 5.00 GiB received, 1.50 KiB sent
   persistent keepalive: every 25 seconds
+  datagram groups: at most 16 datagrams, the last as long as the others; more are tried in 29 seconds
 
 peer: TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=
   allowed ips: (none)

@@ -50,6 +50,16 @@ describe('bad tags', () => {
     expect(mangled()).toEqual([]);
   });
 
+  it('of the last in each group, or of half of it, are damage on the way', () => {
+    for (let group = 0; group < 50; group += 1)
+      receive([
+        [...messages(9), ...messages(1, true)],
+        [...messages(2), ...messages(2, true)],
+      ]);
+    expect(lane.drop('IN_BAD_TAG')).toBe(150);
+    expect(mangled()).toEqual([]);
+  });
+
   it('that are few, or spread over time, say nothing', () => {
     for (let second = 0; second < 10; second += 1) {
       receive([messages(20, true), messages(20)]);

@@ -26,7 +26,7 @@ function openTun() {
 
 const tunFd = openTun();
 const udp = (family) =>
-  addon.openUdp({ family, port: 0, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 1 << 16 }).fd;
+  addon.openUdp({ family, port: 0, reusePort: false, joinPort: false, fwmark: 0, gro: true, bufferLength: 1 << 16 }).fd;
 const [udp4Fd, udp6Fd] = [udp(4), udp(6)];
 
 function openLane(shared) {
