@@ -12,6 +12,7 @@
         'native/core/aead_ipsec_mb.c',
         'native/core/aead_openssl.c',
         'native/core/aead_openssl_direct.c',
+        'native/core/aead_openssl_gcm.c',
         'native/core/arena.c',
         'native/core/books.c',
         'native/core/checksum.c',

@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
+import type { Logger } from './control/log.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { sendUdp } from './native/addon.ts';
@@ -13,7 +14,8 @@ import type { LaneHandle } from './native/types.ts';
 import { OffloadControl, type OffloadControlOptions, type PeerChoice } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
-import type { Action } from './protocol/action.ts';
+import { type Action, explainFailure } from './protocol/action.ts';
+import { CIPHER_DEFAULT, type CipherChoice } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
 import type { PeerTimes } from './protocol/timers.ts';
@@ -39,6 +41,9 @@ export const CONTROL_ARENA_BYTES: number = ENDPOINT_OFFSET + ENDPOINT.WORDS * 4;
 export interface ControlLaneOptions {
   readonly privateKey: Uint8Array | null;
   readonly timing: Timing;
+  /** Whether AES-256-GCM is fast on this machine. */
+  readonly prefersAes: boolean;
+  readonly log: Logger;
   /** Lanes, the control lane itself not counted. */
   readonly lanes: number;
   /** CONTROL_ARENA_BYTES of the control lane's own handle. */
@@ -62,6 +67,8 @@ export interface ControlPeer {
   /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
   currentBornMs: number;
   nextBornMs: number;
+  /** Whether the log has it that the two ends do not agree on a cipher; until they do. */
+  hasCipherWarning: boolean;
 }
 
 const NO_CELLS = new Float64Array(0);
@@ -94,7 +101,8 @@ export class ControlLane {
     this.#options = options;
     this.#words = new Int32Array(options.arena.buffer);
     const random = (length: number): Uint8Array => randomBytes(length);
-    this.machine = new DeviceMachine({ privateKey: options.privateKey, timing: options.timing, random });
+    const { privateKey, timing, prefersAes } = options;
+    this.machine = new DeviceMachine({ privateKey, timing, random, prefersAes });
     const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
   }
@@ -106,8 +114,9 @@ export class ControlLane {
     endpoint: Endpoint | null,
     persistentKeepaliveSeconds: number,
     choice: PeerChoice = { offloads: 'auto', announces: true },
+    cipher: CipherChoice = CIPHER_DEFAULT,
   ): ControlPeer {
-    const id = this.machine.addPeer(publicKey, { presharedKey });
+    const id = this.machine.addPeer(publicKey, { presharedKey, cipher });
     const memory = new SharedArrayBuffer(peerMemoryBytes(this.#options.lanes + 1));
     const peer: ControlPeer = {
       id,
@@ -118,6 +127,7 @@ export class ControlLane {
       timer: null,
       currentBornMs: Number.NEGATIVE_INFINITY,
       nextBornMs: 0,
+      hasCipherWarning: false,
     };
     this.peers.set(id, peer);
     this.#options.post({ type: 'peer', peer: id, memory }, 'all');
@@ -177,6 +187,16 @@ export class ControlLane {
       receivedBytes += cells[cell + 1];
     }
     return { sentBytes, receivedBytes };
+  }
+
+  /** Number of peers that have a keypair, by its cipher. */
+  peersByCipher(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const id of this.peers.keys()) {
+      const { cipher } = this.machine.status(id);
+      if (cipher !== null) counts[cipher] = (counts[cipher] ?? 0) + 1;
+    }
+    return counts;
   }
 
   close(): void {
@@ -292,8 +312,18 @@ export class ControlLane {
         break;
       case 'failed':
         // Shown in the peer's status; messages that were refused are counted where they came in.
+        if (action.reason === 'no answer to aes-256-gcm' || action.reason === 'cipher refused')
+          this.#warnOfCipher(action);
         break;
     }
+  }
+
+  /** Said once, and again only after a handshake that succeeded. */
+  #warnOfCipher({ peer: id, reason }: Extract<Action, { kind: 'failed' }>): void {
+    const peer = id === null ? undefined : this.peers.get(id);
+    if (peer === undefined || peer.hasCipherWarning || this.machine.status(peer.id).lastFailure !== reason) return;
+    peer.hasCipherWarning = true;
+    this.#options.log.warn(explainFailure(reason), { peer: formatKey(this.machine.peerPublicKey(peer.id)) });
   }
 
   #move(id: number, endpoint: Endpoint): void {
@@ -314,18 +344,21 @@ export class ControlLane {
    * the initiator, as soon as one lane has sent on it.
    */
   #install(action: InstallAction, rest: readonly Action[]): void {
-    const { id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
+    const { id, cipher, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
     const memory = KeypairMemory.allocate();
     const { peer, place } = action;
     const owner = this.peers.get(peer);
-    if (owner !== undefined) owner.nextBornMs = bornMs;
+    if (owner !== undefined) {
+      owner.nextBornMs = bornMs;
+      owner.hasCipherWarning = false;
+    }
     this.offloads.installed(peer, id, localIndex, remoteIndex, memory);
     this.#lastToken += 1;
     const token = this.#lastToken;
     const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
     this.#installs.set(token, { peer, keypair: id, place, rest, waiting: this.#options.lanes, timer });
     const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, memory };
-    this.#options.post({ type: 'install', peer, place, ...keypair }, 'all');
+    this.#options.post({ type: 'install', peer, place, cipher, ...keypair }, 'all');
     sendKey.fill(0);
     receiveKey.fill(0);
   }

@@ -5,6 +5,7 @@ import { formatKey } from './control/key-text.ts';
 import type { ControlLane, ControlPeer } from './control-lane.ts';
 import type { PeerStatus } from './device-types.ts';
 import { formatEndpoint } from './endpoint-text.ts';
+import { explainFailure } from './protocol/action.ts';
 
 /** What a device keeps of a peer for as long as it lives. */
 export interface DevicePeer {
@@ -29,7 +30,7 @@ export function devicePeerOf(config: PeerConfig, control: ControlPeer): DevicePe
 
 export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStatus {
   const { publicKey, allowedIps, persistentKeepaliveSeconds, hasPresharedKey, control } = peer;
-  const { lastHandshakeRealMs, lastFailure } = controlLane.machine.status(control.id);
+  const { lastHandshakeRealMs, lastFailure, cipher } = controlLane.machine.status(control.id);
   const { isGigatun, datagramsMax, shortTail, retrySeconds } = controlLane.offloads.status(control.id);
   const { receivedBytes, sentBytes } = controlLane.transfer(control);
   return {
@@ -45,6 +46,7 @@ export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStat
     groupDatagramsMax: datagramsMax,
     groupShortTail: shortTail,
     groupRetrySeconds: retrySeconds,
-    lastFailure,
+    lastFailure: lastFailure === null ? null : explainFailure(lastFailure),
+    cipher,
   };
 }

@@ -20,6 +20,8 @@ export interface DeviceOptions {
   readonly offloads?: readonly OffloadName[];
   /** Whether peers are told, once per session at most, that this end is gigatun; default true. */
   readonly announces?: boolean;
+  /** Packets that a TUN queue holds, 1 to 10,000; default null: as many as hold 1 MiB of the present traffic, 16 to 500. */
+  readonly txQueueLength?: number | null;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;
@@ -55,8 +57,10 @@ export interface PeerStatus {
   readonly groupShortTail: boolean;
   /** Seconds until groups are tried again that the path does not carry, or null where none are held back. */
   readonly groupRetrySeconds: number | null;
-  /** Why the last handshake failed, or null. */
+  /** Why the last handshake failed and, where that is known, what to do; or null. */
   readonly lastFailure: string | null;
+  /** Cipher of the keypair in use, such as 'aes-256-gcm'; null while there is none. */
+  readonly cipher: string | null;
 }
 
 export interface DeviceStatus {

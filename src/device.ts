@@ -6,11 +6,12 @@
  * lanes all at once, and the descriptors of each as soon as its thread has ended. Whatever fails half way closes what was
  * opened before; so does a lane that ends while a later one opens.
  */
-import { DEFAULT_MTU, LANES_MAX } from './control/config-limits.ts';
+import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './control/config-limits.ts';
 import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
 import { formatKey } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
 import { CONTROL_ARENA_BYTES, ControlLane, nowMs } from './control-lane.ts';
+import { hasFastAes } from './cpu-features.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
 import { type DevicePeer, devicePeerOf, peerStatus } from './device-status.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
@@ -29,6 +30,7 @@ import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { buildAllowedIps } from './tables/allowed-ips.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { TunQueue } from './tun-queue.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -42,20 +44,13 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
-  const { offloads = OFFLOAD_NAMES, announces = true } = options;
+  const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
+  checkQueueLength(txQueueLength);
+  const { fwmark } = config;
   const device = new TunnelDevice({
-    name,
-    log,
-    lanes,
-    mtu,
-    aead,
-    offloads,
-    announces,
-    bookTime,
-    timing,
-    fwmark: config.fwmark,
+    ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, bookTime, timing, fwmark },
   });
   try {
     await device.open(config);
@@ -64,6 +59,11 @@ export async function openTimedDevice(options: DeviceOptions, timing: Timing): P
     throw error;
   }
   return device;
+}
+
+function checkQueueLength(packets: number | null): void {
+  if (packets === null || (Number.isInteger(packets) && packets >= 1 && packets <= QUEUE_LENGTH_MAX)) return;
+  throw new GigatunError('CONFIG', `expected a queue of 1 to ${QUEUE_LENGTH_MAX} packets, or null, got ${packets}`);
 }
 
 /** What a device keeps of its options: no keys. */
@@ -75,6 +75,7 @@ interface Settings {
   readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
   readonly offloads: readonly OffloadName[];
   readonly announces: boolean;
+  readonly txQueueLength: number | null;
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
@@ -93,6 +94,7 @@ class TunnelDevice implements Device {
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
+  #queue: TunQueue | null = null;
   #link: LinkInfo;
   readonly #faults: LaneFaults;
   #closing: Promise<void> | null = null;
@@ -106,7 +108,7 @@ class TunnelDevice implements Device {
       nowMs,
       setGro: (lane, family, isOn) => this.#descriptors?.setGro(lane, family, isOn),
     });
-    this.#link = { index: 0, mtu: settings.mtu, up: false };
+    this.#link = { index: 0, mtu: settings.mtu, up: false, txQueueLength: 0 };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -121,7 +123,7 @@ class TunnelDevice implements Device {
   }
 
   async open(config: DeviceConfig): Promise<void> {
-    const { name, lanes, fwmark, offloads } = this.#settings;
+    const { name, lanes, fwmark, offloads, txQueueLength } = this.#settings;
     const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark, offloads });
     this.#descriptors = descriptors;
     // The control lane keeps the array that it is given; the machine in it, which needs the key, has a copy.
@@ -131,6 +133,7 @@ class TunnelDevice implements Device {
     } finally {
       privateKey?.fill(0);
     }
+    this.#queue = new TunQueue({ lanes, fixed: txQueueLength, link: (packets) => this.#linkQueue(packets) });
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     for (const peer of config.peers) this.#addPeer(peer);
     this.#publishRoutes();
@@ -167,6 +170,7 @@ class TunnelDevice implements Device {
     return {
       interface: this.name,
       aead: this.#lanes[0]?.aead ?? '',
+      peersByCipher: this.#control?.peersByCipher() ?? {},
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
       rssBytes: process.memoryUsage.rss(),
@@ -225,6 +229,8 @@ class TunnelDevice implements Device {
     this.#control = new ControlLane({
       privateKey,
       timing: this.#settings.timing,
+      prefersAes: hasFastAes(),
+      log: this.#settings.log,
       lanes: this.#settings.lanes,
       arena,
       handle: this.#controlHandle.handle,
@@ -283,18 +289,33 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
+    else if (event.type === 'queueLength') this.#followTraffic(lane, event.packets);
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
+  }
+
+  #linkQueue(packets: number | null): number {
+    const fd = this.#descriptors?.ofLane(0).tunFd ?? -1;
+    return linkInfo(fd, this.name, packets ?? -1).txQueueLength;
+  }
+
+  #followTraffic(lane: number, packets: number): void {
+    const { log } = this.#settings;
+    try {
+      const length = this.#queue?.ask(lane, packets) ?? null;
+      if (length !== null) log.debug('the TUN queue follows the traffic', { packets: length });
+    } catch (error) {
+      // The interface may be on its way out, or we may no longer set it.
+      log.debug('the TUN queue keeps its length', { error: String(error) });
+    }
   }
 
   #addPeer(config: PeerConfig): void {
     const control = this.#control;
     if (control === null) return;
     const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
-    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true } = config;
-    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, {
-      offloads,
-      announces,
-    });
+    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true, cipher } = config;
+    const choice = { offloads, announces };
+    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, choice, cipher);
     this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
   }
 
@@ -310,7 +331,7 @@ class TunnelDevice implements Device {
   #followLink(): void {
     if (this.#descriptors === null || this.#closing !== null) return;
     try {
-      const link = linkInfo(this.#descriptors.ofLane(0).tunFd, this.name);
+      const link = linkInfo(this.#descriptors.ofLane(0).tunFd, this.name, -1);
       // Until the interface is up, its MTU is not the one that it will have.
       if (!link.up && !this.#link.up) return;
       if (link.mtu !== this.#link.mtu) this.#post({ type: 'mtu', mtu: link.mtu }, 'all');

@@ -19,3 +19,4 @@ export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/sna
 export type { HeldOffload } from './offloads/lane-faults.ts';
 export type { OffloadName, PeerOffloads } from './offloads/offload-name.ts';
 export type { Endpoint } from './packet/endpoint.ts';
+export type { Cipher, CipherChoice } from './protocol/cipher.ts';

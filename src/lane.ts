@@ -14,15 +14,22 @@ import { LaneContext, type LaneLimits } from './lane-context.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import { Ledger } from './ledger/ledger.ts';
 import * as addon from './native/addon.ts';
-import { BOOKS, READY } from './native/layout.ts';
+import { BOOKS, CIPHER, READY } from './native/layout.ts';
 import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import type { Cipher } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
+
+/** What native code calls the ciphers. */
+const CIPHER_NUMBERS: Readonly<Record<Cipher, number>> = {
+  'chacha20-poly1305': CIPHER.CHACHA20_POLY1305,
+  'aes-256-gcm': CIPHER.AES_256_GCM,
+};
 
 /** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
 const HANDSHAKE_QUEUE_MAX = 4_096;
@@ -33,6 +40,8 @@ const STAGED_PACKETS = 4 * STAGED_PER_PEER;
 const STAGED_LONG_BYTES = 4_096;
 /** The control lane is told of roaming at most this often, ms. */
 const ROAM_INTERVAL_MS = 100;
+/** A lane without traffic looks after this time whether its TUN queue can be long again, ms. */
+const QUEUE_WAIT_MS = 50;
 /** Room for a staged packet on top of the MTU. */
 const STAGED_SLACK = 64;
 
@@ -129,9 +138,10 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming. */
+  /** For ever, unless the control lane is still to be told of roaming, or that bulk traffic has ended. */
   #waitMs(): number {
-    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
+    if (this.#context.roamed.size > 0) return ROAM_INTERVAL_MS;
+    return this.#outbound.queueIsShort ? QUEUE_WAIT_MS : -1;
   }
 
   #tellRoamed(): void {
@@ -149,6 +159,7 @@ class Lane {
   #endTurn(): void {
     const { ledger } = this.#context;
     if (this.#context.roamed.size > 0) this.#tellRoamed();
+    this.#outbound.tellQueueLength();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
@@ -240,9 +251,10 @@ class Lane {
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
     const memory = new KeypairMemory(command.memory);
     const unconfirmed = command.place === 'next';
+    const cipher = CIPHER_NUMBERS[command.cipher];
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
-    native.setKey(handle, keypair.sendKeySlot, command.sendKey);
-    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey);
+    native.setKey(handle, keypair.sendKeySlot, command.sendKey, cipher);
+    native.setKey(handle, keypair.receiveKeySlot, command.receiveKey, cipher);
     command.sendKey.fill(0);
     command.receiveKey.fill(0);
     this.#keypairs.set(id, keypair);

@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type LaneStart, runLane } from '../src/lane.ts';
 import { openPage } from '../src/ledger/page.ts';
 import { readPage } from '../src/ledger/snapshot.ts';
-import { READY } from '../src/native/layout.ts';
+import { CIPHER, READY } from '../src/native/layout.ts';
 import { WIREGUARD_TIMING } from '../src/protocol/constants.ts';
 import { buildAllowedIps } from '../src/tables/allowed-ips.ts';
 import { KeypairMemory } from '../src/tables/keypair-memory.ts';
@@ -96,6 +96,7 @@ function install(id: number, place: Install['place'] = 'current'): Install {
     token: 70 + id,
     peer: 0,
     keypair: id,
+    cipher: 'chacha20-poly1305',
     ...indices,
     ...keys,
     initiator: place === 'current',
@@ -285,6 +286,21 @@ describe('a keypair that came as next while an older one was still to be promote
     ]);
     expect(sent().map(([receiver]) => receiver)).toEqual([2_000, 2_001]);
     expect(events).toContainEqual({ type: 'confirmed', peer: 0, keypair: 1 });
+  });
+});
+
+describe('the keys of a keypair', () => {
+  it('are installed with its cipher', () => {
+    const ciphers: (number | undefined)[] = [];
+    run([
+      [...peerCommands(), install(0), { ...install(1), cipher: 'aes-256-gcm' }],
+      () => {
+        ciphers.push(...[0, 1, 2, 3].map((slot) => addon.ciphers.get(slot)));
+        return 0;
+      },
+    ]);
+    const { CHACHA20_POLY1305: chacha, AES_256_GCM: aes } = CIPHER;
+    expect(ciphers).toEqual([chacha, chacha, aes, aes]);
   });
 });
 

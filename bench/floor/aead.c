@@ -8,7 +8,7 @@
 
 static const uint8_t key[32] = {1};
 static uint8_t nonces[RECEIVED_DATAGRAMS_MAX][12], tags[RECEIVED_DATAGRAMS_MAX][TAG_LENGTH];
-static struct gcm_key_data aes_key;
+static _Alignas(64) struct gcm_key_data aes_key; /* as the library asks */
 static IMB_MGR *manager;
 static int aes;
 

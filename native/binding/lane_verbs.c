@@ -86,23 +86,31 @@ static napi_value book_verb(napi_env env, napi_callback_info info) {
 }
 
 static bool read_key(napi_env env, napi_value value, const uint8_t **key) {
-  napi_valuetype type;
   size_t length;
-  *key = NULL;
-  if (napi_typeof(env, value, &type) == napi_ok && type == napi_null) return true;
   if (!read_array(env, value, napi_uint8_array, (void **)(uintptr_t)key, &length)) return false;
   return length == KEY_LENGTH || throw_range(env, "a key has 32 bytes");
 }
 
+// (handle, slot, key, cipher), or (handle, slot, null) to clear the slot.
 static napi_value set_key(napi_env env, napi_callback_info info) {
-  napi_value arguments[3];
-  uint32_t slot;
+  napi_value arguments[4];
+  napi_valuetype type;
+  uint32_t slot, cipher;
   const uint8_t *key;
   struct fault fault;
-  if (!read_arguments(env, info, 3, arguments, NULL) || !read_word(env, arguments[1], INT32_MAX, &slot)) return NULL;
+  size_t given = 4;
+  napi_get_cb_info(env, info, &given, arguments, NULL, NULL);
+  if (given < 3 && !throw_type(env, "too few arguments")) return NULL;
+  if (!read_word(env, arguments[1], INT32_MAX, &slot)) return NULL;
   struct handle *handle = use_handle(env, arguments[0]);
-  if (handle == NULL || !read_key(env, arguments[2], &key)) return NULL;
-  if (lane_set_key(&handle->lane, slot, key, &fault) < 0) throw_fault(env, &fault);
+  if (handle == NULL) return NULL;
+  if (napi_typeof(env, arguments[2], &type) == napi_ok && type == napi_null) {
+    if (lane_clear_key(&handle->lane, slot, &fault) < 0) throw_fault(env, &fault);
+    return NULL;
+  }
+  // An argument that was not given is undefined, and so no number.
+  if (!read_key(env, arguments[2], &key) || !read_word(env, arguments[3], INT32_MAX, &cipher)) return NULL;
+  if (lane_set_key(&handle->lane, slot, cipher, key, &fault) < 0) throw_fault(env, &fault);
   return NULL;
 }
 

@@ -78,16 +78,16 @@ static napi_value open_udp(napi_env env, napi_callback_info info) {
 }
 
 static napi_value link_info(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
-  int tun_fd;
+  napi_value arguments[3];
+  int tun_fd, tx_queue_length; // each -1 or more
   char name[IFNAMSIZ];
   struct link_info link;
   struct fault fault;
-  if (!read_arguments(env, info, 2, arguments, NULL) || !read_descriptor(env, arguments[0], &tun_fd) ||
-      !read_text(env, arguments[1], name, sizeof name)) {
+  if (!read_arguments(env, info, 3, arguments, NULL) || !read_descriptor(env, arguments[0], &tun_fd) ||
+      !read_text(env, arguments[1], name, sizeof name) || !read_descriptor(env, arguments[2], &tx_queue_length)) {
     return NULL;
   }
-  if (link_read(tun_fd, name, &link, &fault) < 0) {
+  if (link_read(tun_fd, name, tx_queue_length, &link, &fault) < 0) {
     throw_fault(env, &fault);
     return NULL;
   }
@@ -95,6 +95,7 @@ static napi_value link_info(napi_env env, napi_callback_info info) {
       {"index", make_number(env, link.index)},
       {"mtu", make_number(env, link.mtu)},
       {"up", make_boolean(env, link.up)},
+      {"txQueueLength", make_number(env, link.tx_queue_length)},
   };
   return make_object(env, fields, sizeof fields / sizeof *fields);
 }

@@ -1,5 +1,5 @@
-// What an AEAD back end is: ChaCha20-Poly1305 (RFC 8439) over jobs in place. A back end may finish a job at once or
-// later, at `finish`; a job's state says which. Another back end is another file with another `struct aead`, named in
+// What an AEAD back end is: ChaCha20-Poly1305 (RFC 8439) and AES-256-GCM (NIST SP 800-38D) over jobs in place; a job's key
+// says which. A back end may finish a job at once or later, at `finish`; a job's state says which. Another back end is another file with another `struct aead`, named in
 // the table of aead.c.
 #ifndef GIGATUN_AEAD_H
 #define GIGATUN_AEAD_H
@@ -33,14 +33,23 @@ struct aead {
   void (*unseal)(void *context, struct aead_job *job);
   // Completes every pending job.
   void (*finish)(void *context);
-  // Drops whatever the context derived from this key, which is about to be or has been zeroed.
-  void (*forget)(void *context, const struct aead_key *key);
+  // Makes key->derived, if the key's cipher needs it; false when that fails.
+  bool (*prepare)(void *context, struct aead_key *key);
+  // Zeroes and drops whatever was derived from this key, in the context and in key->derived.
+  void (*forget)(void *context, struct aead_key *key);
   void (*close)(void *context);
 };
 
 extern const struct aead aead_ipsec_mb, aead_openssl, aead_openssl_direct;
 
-// Whether a back end that is opening seals and unseals a sample as EVP does: longer than its inner buffers, of odd length.
+// AES-256-GCM by EVP, for the back ends of OpenSSL: the whole state is in key->derived.
+bool gcm_prepare(struct aead_key *key);
+void gcm_seal(struct aead_job *job);
+void gcm_unseal(struct aead_job *job);
+void gcm_forget(struct aead_key *key);
+
+// Whether a back end that is opening seals and unseals a sample of each cipher as EVP does: longer than its inner buffers,
+// of odd length.
 bool aead_agrees_with_evp(const struct aead *aead, void *context);
 
 // In constant time.

@@ -1,5 +1,6 @@
-// ChaCha20-Poly1305 through OpenSSL's EVP. One context per way, keyed again only when the key differs from the last
-// message's; per message only the nonce is set. Every job is finished at once.
+// Both ciphers through OpenSSL's EVP, which finishes every job at once. For ChaCha20-Poly1305 there is one context per way,
+// keyed again only when the key differs from the last message's; per message only the nonce is set. AES-256-GCM, whose
+// keying is dear, has a context per key: aead_openssl_gcm.c.
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
@@ -62,6 +63,10 @@ static bool half_end(const struct half *half) {
 }
 
 static void openssl_seal(void *context, struct aead_job *job) {
+  if (job->key->cipher == CIPHER_AES_256_GCM) {
+    gcm_seal(job);
+    return;
+  }
   struct half *half = &((struct openssl *)context)->seal;
   bool good = half_start(half, job) && half_run(half, job) && half_end(half) &&
               EVP_CIPHER_CTX_ctrl(half->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_LENGTH, job->tag) == 1;
@@ -69,6 +74,10 @@ static void openssl_seal(void *context, struct aead_job *job) {
 }
 
 static void openssl_unseal(void *context, struct aead_job *job) {
+  if (job->key->cipher == CIPHER_AES_256_GCM) {
+    gcm_unseal(job);
+    return;
+  }
   struct half *half = &((struct openssl *)context)->unseal;
   bool good = half_start(half, job) &&
               EVP_CIPHER_CTX_ctrl(half->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_LENGTH, job->tag) == 1 &&
@@ -85,8 +94,14 @@ static void half_forget(struct half *half, const struct aead_key *key) {
   half->key = NULL;
 }
 
-static void openssl_forget(void *context, const struct aead_key *key) {
+static bool openssl_prepare(void *context, struct aead_key *key) {
+  (void)context;
+  return key->cipher != CIPHER_AES_256_GCM || gcm_prepare(key);
+}
+
+static void openssl_forget(void *context, struct aead_key *key) {
   struct openssl *o = context;
+  gcm_forget(key);
   half_forget(&o->seal, key);
   half_forget(&o->unseal, key);
 }
@@ -97,6 +112,7 @@ const struct aead aead_openssl = {
     .seal = openssl_seal,
     .unseal = openssl_unseal,
     .finish = openssl_finish,
+    .prepare = openssl_prepare,
     .forget = openssl_forget,
     .close = openssl_close,
 };

@@ -2,6 +2,8 @@
 // binary exports them, but no header declares them: so they are looked up by name, and this back end opens only if it
 // agrees with EVP on a sample message. Where it does not open, EVP itself (aead_openssl.c) does the work.
 //
+// AES-256-GCM has no such routines that were stable from version to version: it goes by EVP (aead_openssl_gcm.c).
+//
 // RFC 8439, 2.8: block 0 of the key stream gives the Poly1305 key, the message starts at block 1. To have both from one
 // call (a call for block 0 alone costs 110 ns), the message's first part is worked on in a scratch behind 64 zero bytes.
 #include <dlfcn.h>
@@ -75,6 +77,10 @@ static void compute_tag(const struct direct *d, const struct aead_job *job, uint
 }
 
 static void direct_seal(void *context, struct aead_job *job) {
+  if (job->key->cipher == CIPHER_AES_256_GCM) {
+    gcm_seal(job);
+    return;
+  }
   start(context, job);
   end(context, job);
   compute_tag(context, job, job->tag);
@@ -82,6 +88,10 @@ static void direct_seal(void *context, struct aead_job *job) {
 }
 
 static void direct_unseal(void *context, struct aead_job *job) {
+  if (job->key->cipher == CIPHER_AES_256_GCM) {
+    gcm_unseal(job);
+    return;
+  }
   uint8_t tag[TAG_LENGTH];
   start(context, job);
   compute_tag(context, job, tag);
@@ -91,17 +101,25 @@ static void direct_unseal(void *context, struct aead_job *job) {
 
 static void direct_finish(void *context) { (void)context; }
 
-// Nothing derived from a key outlives its message but the scratch.
-static void direct_forget(void *context, const struct aead_key *key) {
-  (void)key;
-  struct direct *d = context;
+static bool direct_prepare(void *context, struct aead_key *key) {
+  (void)context;
+  return key->cipher != CIPHER_AES_256_GCM || gcm_prepare(key);
+}
+
+static void wipe(struct direct *d) {
   secret_zero(d->scratch, sizeof d->scratch);
   secret_zero(d->poly, d->call.poly_size());
 }
 
+// Of ChaCha20-Poly1305 nothing derived from a key outlives its message but the scratch.
+static void direct_forget(void *context, struct aead_key *key) {
+  gcm_forget(key);
+  wipe(context);
+}
+
 static void direct_close(void *context) {
   struct direct *d = context;
-  if (d->poly != NULL) direct_forget(d, NULL);
+  if (d->poly != NULL) wipe(d);
   free(d->poly);
   free(d);
 }
@@ -128,6 +146,7 @@ const struct aead aead_openssl_direct = {
     .seal = direct_seal,
     .unseal = direct_unseal,
     .finish = direct_finish,
+    .prepare = direct_prepare,
     .forget = direct_forget,
     .close = direct_close,
 };

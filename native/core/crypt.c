@@ -6,10 +6,13 @@
 #include "checksum.h"
 #include "lane.h"
 
+// Four zero bytes and the counter: little-endian for ChaCha20-Poly1305, big-endian for AES-256-GCM (Noise revision 34,
+// sections 12.3 and 12.4).
 static void set_nonce(struct aead_job *job, uint32_t low, uint32_t high) {
+  const uint32_t reversal = job->key->cipher == CIPHER_AES_256_GCM ? 7 : 0;
   const uint32_t words[2] = {low, high};
   memset(job->nonce, 0, 4);
-  for (int i = 0; i < 8; i++) job->nonce[4 + i] = (uint8_t)(words[i / 4] >> (i % 4 * 8));
+  for (uint32_t i = 0; i < 8; i++) job->nonce[4 + (i ^ reversal)] = (uint8_t)(words[i / 4] >> (i % 4 * 8));
 }
 
 static bool overlaps(uint32_t a, uint32_t a_length, uint32_t b, uint64_t b_length) {

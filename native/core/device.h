@@ -25,12 +25,13 @@ struct tun_opened {
 int tun_open(const struct tun_options *options, struct tun_opened *opened, struct fault *fault);
 
 struct link_info {
-  uint32_t index, mtu;
+  uint32_t index, mtu, tx_queue_length;
   bool up;
 };
 
 // `name` is used when tun_fd is -1; else the descriptor says which interface it is and in which network namespace.
-int link_read(int tun_fd, const char *name, struct link_info *info, struct fault *fault);
+// A `tx_queue_length` that is not negative is set first.
+int link_read(int tun_fd, const char *name, int tx_queue_length, struct link_info *info, struct fault *fault);
 
 struct udp_options {
   int family; // 4 or 6

@@ -21,6 +21,7 @@ int lane_open(struct lane *lane, const struct lane_options *options, struct faul
 }
 
 void lane_close(struct lane *lane) {
+  keys_each(&lane->keys, lane->aead->forget, lane->aead_context);
   lane->aead->close(lane->aead_context);
   keys_close(&lane->keys);
   close(lane->wake_fd);
@@ -28,10 +29,24 @@ void lane_close(struct lane *lane) {
   secret_zero(&lane->scratch, sizeof lane->scratch);
 }
 
-int lane_set_key(struct lane *lane, uint32_t slot, const uint8_t *key_or_null, struct fault *fault) {
+static void clear_key(struct lane *lane, struct aead_key *key) {
+  lane->aead->forget(lane->aead_context, key);
+  keys_clear(key);
+}
+
+int lane_clear_key(struct lane *lane, uint32_t slot, struct fault *fault) {
   if (slot >= KEY_SLOTS) return fault_range(fault, "a key slot lies between 0 and 2^20 - 1");
-  const struct aead_key *old = keys_clear(&lane->keys, slot);
-  if (old != NULL) lane->aead->forget(lane->aead_context, old);
-  if (key_or_null != NULL && !keys_set(&lane->keys, slot, key_or_null)) return fault_system(fault, ENOMEM, "calloc");
+  struct aead_key *key = keys_find(&lane->keys, slot);
+  if (key != NULL) clear_key(lane, key);
   return 0;
+}
+
+int lane_set_key(struct lane *lane, uint32_t slot, uint32_t cipher, const uint8_t *bytes, struct fault *fault) {
+  if (cipher >= CIPHER_COUNT) return fault_range(fault, "a cipher is 0 (chacha20-poly1305) or 1 (aes-256-gcm)");
+  if (lane_clear_key(lane, slot, fault) < 0) return -1;
+  struct aead_key *key = keys_set(&lane->keys, slot, cipher, bytes);
+  if (key == NULL) return fault_system(fault, ENOMEM, "calloc");
+  if (lane->aead->prepare(lane->aead_context, key)) return 0;
+  clear_key(lane, key);
+  return fault_system(fault, ENOMEM, "aead");
 }

@@ -50,7 +50,8 @@ struct lane {
 int lane_open(struct lane *lane, const struct lane_options *options, struct fault *fault);
 void lane_close(struct lane *lane);
 
-int lane_set_key(struct lane *lane, uint32_t slot, const uint8_t *key_or_null, struct fault *fault);
+int lane_set_key(struct lane *lane, uint32_t slot, uint32_t cipher, const uint8_t *bytes, struct fault *fault);
+int lane_clear_key(struct lane *lane, uint32_t slot, struct fault *fault);
 int lane_wait(struct lane *lane, double timeout_ms, uint32_t watch, struct fault *fault);
 int lane_read_tun(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_write_tun(struct lane *lane, const uint32_t *arguments, struct fault *fault);

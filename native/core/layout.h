@@ -64,6 +64,8 @@ enum {
   ACTIVITY_COUNT = 12,
 };
 
+enum { CIPHER_CHACHA20_POLY1305 = 0, CIPHER_AES_256_GCM = 1, CIPHER_COUNT = 2 };
+
 // Limits that only native code enforces.
 enum { BATCH_MAX = 1024, PIECES_MAX = 1024, KEY_SLOTS = 1 << 20, KEY_LENGTH = 32, TAG_LENGTH = 16, NONCE_LENGTH = 12 };
 

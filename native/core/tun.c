@@ -80,7 +80,16 @@ static int query_link(int socket_fd, const char *name, struct link_info *info, s
   info->mtu = (uint32_t)request.ifr_mtu;
   if (ioctl(socket_fd, SIOCGIFFLAGS, &request) < 0) return fault_system(fault, errno, "ioctl SIOCGIFFLAGS");
   info->up = (request.ifr_flags & IFF_UP) != 0;
+  if (ioctl(socket_fd, SIOCGIFTXQLEN, &request) < 0) return fault_system(fault, errno, "ioctl SIOCGIFTXQLEN");
+  info->tx_queue_length = (uint32_t)request.ifr_qlen;
   return 0;
+}
+
+static int set_tx_queue_length(int socket_fd, const char *name, int length, struct fault *fault) {
+  struct ifreq request = {0};
+  memcpy(request.ifr_name, name, IFNAMSIZ - 1);
+  request.ifr_qlen = length;
+  return ioctl(socket_fd, SIOCSIFTXQLEN, &request) < 0 ? fault_system(fault, errno, "ioctl SIOCSIFTXQLEN") : 0;
 }
 
 static bool same_file(int a, int b) {
@@ -107,13 +116,14 @@ static int socket_beside(int tun_fd) {
   return fd;
 }
 
-int link_read(int tun_fd, const char *name, struct link_info *info, struct fault *fault) {
+int link_read(int tun_fd, const char *name, int tx_queue_length, struct link_info *info, struct fault *fault) {
   struct ifreq request = {0};
   memcpy(request.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
   if (tun_fd >= 0 && ioctl(tun_fd, TUNGETIFF, &request) < 0) return fault_system(fault, errno, "ioctl TUNGETIFF");
   int fd = socket_beside(tun_fd);
   if (fd < 0) return fault_system(fault, errno, "socket");
-  int result = query_link(fd, request.ifr_name, info, fault);
+  int result = tx_queue_length < 0 ? 0 : set_tx_queue_length(fd, request.ifr_name, tx_queue_length, fault);
+  if (result == 0) result = query_link(fd, request.ifr_name, info, fault);
   close(fd);
   return result;
 }

@@ -1,12 +1,14 @@
 // Stands in for core/aead.c in tests that need no libcrypto: a back end that leaves every second job pending until
 // `finish`, so that both ways through lane_seal and lane_unseal run. Its "cipher" is an exclusive or with the first byte
 // of key and nonce counter, its "tag" their sum with the data; no more than a stand-in.
+#include <stdlib.h>
 #include <string.h>
 
 #include "../core/aead.h"
 #include "fixture.h"
 
 unsigned deferred_jobs;
+int derived_keys;
 static struct aead_job *pending[1024];
 static bool sealing[1024];
 static unsigned pending_count, jobs_seen;
@@ -42,7 +44,21 @@ static void double_finish(void *context) {
   pending_count = 0;
 }
 
-static void double_forget(void *context, const struct aead_key *key) { (void)context, (void)key; }
+// What it derives is a counted block, so that a leak or a second release is seen.
+static bool double_prepare(void *context, struct aead_key *key) {
+  (void)context;
+  key->derived = malloc(1);
+  derived_keys++;
+  return true;
+}
+
+static void double_forget(void *context, struct aead_key *key) {
+  (void)context;
+  free(key->derived);
+  key->derived = NULL;
+  derived_keys--;
+}
+
 static void double_close(void *context) { (void)context; }
 static void *double_open(void) { return &deferred_jobs; }
 
@@ -52,6 +68,7 @@ static const struct aead aead_double = {
     .seal = double_seal,
     .unseal = double_unseal,
     .finish = double_finish,
+    .prepare = double_prepare,
     .forget = double_forget,
     .close = double_close,
 };

@@ -21,6 +21,8 @@ uint32_t get_word(const struct lane *lane, uint32_t offset, uint32_t index);
 void fill(uint8_t *bytes, size_t length, uint32_t seed);
 // How many messages the deferring test double of aead_double.c has finished in `finish`.
 extern unsigned deferred_jobs;
+// How many keys it has prepared and not forgotten.
+extern int derived_keys;
 
 void test_arena(void);
 void test_checksum(void);

@@ -161,17 +161,28 @@ void test_books(void) {
   CHECK_EQUAL(cells[BOOKS_ACTIVITY_NS + ACTIVITY_USER_CONTROL], 0);
 }
 
+static void count_key(void *context, struct aead_key *key) {
+  CHECK(key->present);
+  ++*(int *)context;
+}
+
 void test_keys(void) {
   struct keys *keys = calloc(1, sizeof *keys);
   const uint8_t bytes[KEY_LENGTH] = {9, 8, 7};
   CHECK(keys_find(keys, 0) == NULL && keys_find(keys, KEY_SLOTS) == NULL && keys_find(keys, UINT32_MAX) == NULL);
-  CHECK(keys_clear(keys, 5) == NULL);
-  CHECK(keys_set(keys, KEY_SLOTS - 1, bytes) && keys_set(keys, 0, bytes));
-  const struct aead_key *key = keys_find(keys, KEY_SLOTS - 1);
-  CHECK(key != NULL && memcmp(key->bytes, bytes, KEY_LENGTH) == 0);
+  struct aead_key *key = keys_set(keys, KEY_SLOTS - 1, CIPHER_AES_256_GCM, bytes);
+  CHECK(key != NULL && keys_set(keys, 0, CIPHER_CHACHA20_POLY1305, bytes) != NULL);
+  CHECK(keys_find(keys, KEY_SLOTS - 1) == key && memcmp(key->bytes, bytes, KEY_LENGTH) == 0);
+  CHECK(key->cipher == CIPHER_AES_256_GCM && keys_find(keys, 0)->cipher == CIPHER_CHACHA20_POLY1305);
+  int visited = 0;
+  keys_each(keys, count_key, &visited);
+  CHECK_EQUAL(visited, 2);
   uint32_t generation = key->generation;
-  CHECK(keys_clear(keys, KEY_SLOTS - 1) == key && keys_find(keys, KEY_SLOTS - 1) == NULL);
+  keys_clear(key);
+  CHECK(keys_find(keys, KEY_SLOTS - 1) == NULL);
   CHECK(key->generation != generation && key->bytes[0] == 0 && key->bytes[2] == 0);
+  keys_each(keys, count_key, &visited);
+  CHECK_EQUAL(visited, 3);
   keys_close(keys);
   CHECK(keys_find(keys, 0) == NULL);
   free(keys);

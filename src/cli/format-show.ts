@@ -30,7 +30,8 @@ function interfaceLines(status: DeviceStatus): string[] {
 }
 
 function peerLines(peer: PeerStatus, nowMs: number): string[] {
-  const { endpoint, allowedIps, latestHandshakeMs, rxBytes, txBytes, persistentKeepaliveSeconds, lastFailure } = peer;
+  const { endpoint, allowedIps, latestHandshakeMs, rxBytes, txBytes, persistentKeepaliveSeconds, lastFailure, cipher } =
+    peer;
   const keepalive = `  persistent keepalive: every ${formatCount(persistentKeepaliveSeconds, 'second')}`;
   return [
     `peer: ${peer.publicKey}`,
@@ -38,6 +39,7 @@ function peerLines(peer: PeerStatus, nowMs: number): string[] {
     ...(endpoint === null ? [] : [`  endpoint: ${endpoint}`]),
     `  allowed ips: ${allowedIps.length === 0 ? '(none)' : allowedIps.join(', ')}`,
     ...(latestHandshakeMs === 0 ? [] : [`  latest handshake: ${formatAgo(nowMs - latestHandshakeMs)}`]),
+    ...(cipher === null ? [] : [`  cipher: ${cipher}`]),
     ...(lastFailure === null ? [] : [`  last handshake failure: ${lastFailure}`]),
     ...(rxBytes === 0 && txBytes === 0
       ? []

@@ -1,6 +1,7 @@
 /**
  * The command line: names, options, help and examples of all commands. What a command does is loaded only when it is
- * called, so that `gigatun genkey` starts as fast as it should and only `up`, `demo` and `doctor` ever load native code.
+ * called, so that `gigatun genkey` starts as fast as it should and only `up`, `demo`, `bench` and `doctor` ever load native
+ * code.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { readLanes, readMtu, type ValueReader } from '../control/config-values.ts';
@@ -18,6 +19,7 @@ Examples:
   gigatun doctor                 what limits throughput here, and what to change
   gigatun down wg0
   gigatun demo                   a tunnel between two namespaces, measured
+  gigatun bench --stages         what each stage costs on this machine
 `;
 
 const ENVIRONMENT = `
@@ -61,6 +63,7 @@ function createProgram(finish: (exitCode: number) => void): Command {
     .exitOverride();
   addTunnelCommands(program, finish);
   addFigureCommands(program, finish);
+  addBenchCommand(program, finish);
   addKeyCommands(program, finish);
   return program;
 }
@@ -156,6 +159,20 @@ function addFigureCommands(program: Command, finish: (exitCode: number) => void)
       finish(
         await (await import('./demo.ts')).demo({ ...options, ipv6: options.ipv6 === true, json: options.json ?? null }),
       ),
+    );
+}
+
+/** The bench reads its own arguments, help included: `npm run bench` has them, too. */
+function addBenchCommand(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('bench')
+    .summary('measure gigatun on this machine, side by side with other tunnels')
+    .usage('[options]')
+    .argument('[options...]')
+    .helpOption(false)
+    .allowUnknownOption()
+    .action(async (_args: unknown, _options: unknown, command: Command) =>
+      finish(await (await import('./bench.ts')).bench(command.args)),
     );
 }
 

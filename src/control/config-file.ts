@@ -3,6 +3,7 @@
  * line and column. First the text becomes entries, then each entry goes into the draft of its section by the rules of
  * the catalog, and last the drafts are checked against each other.
  */
+import type { CipherChoice } from '../protocol/cipher.ts';
 import { PEERS_MAX } from '../protocol/constants.ts';
 import type { InterfaceDraft, PeerDraft } from './config-keys.ts';
 import { MTU_MIN_IPV6 } from './config-limits.ts';
@@ -42,15 +43,16 @@ function finish(reader: SectionReader, problems: ConfigProblems): TunnelConfig {
     problems.add({ line: 1, column: 1 }, 'a section [Interface]', 'none', 'start the file with [Interface]');
   } else checkInterface(section, problems);
   const draft = section?.draft ?? emptyInterface();
-  const { privateKey, listenPort, fwmark, mtu, table, saveConfig, lanes, offloads, announces, ...lists } = draft;
+  const { privateKey, listenPort, fwmark, mtu, table, saveConfig, cipher, ...others } = draft;
+  const { lanes, offloads, announces, txQueueLength, ...lists } = others;
   const { preUp, postUp, preDown, postDown, ...rest } = lists;
   return {
     privateKey: privateKey ?? NO_KEY,
     listenPort,
     fwmark,
     interface: { ...rest, mtu, table, saveConfig, hooks: { preUp, postUp, preDown, postDown } },
-    settings: { lanes, offloads, announces },
-    peers: finishPeers(reader.peers, privateKey, problems),
+    settings: { lanes, offloads, announces, txQueueLength },
+    peers: finishPeers(reader.peers, { privateKey, cipher }, problems),
   };
 }
 
@@ -74,13 +76,13 @@ function checkInterface(section: Section<InterfaceDraft>, problems: ConfigProble
 
 function finishPeers(
   sections: readonly Section<PeerDraft>[],
-  privateKey: Uint8Array | null,
+  { privateKey, cipher }: Pick<InterfaceDraft, 'privateKey' | 'cipher'>,
   problems: ConfigProblems,
 ): PeerFileConfig[] {
   const ownKey = privateKey === null ? null : formatKey(publicKeyOf(privateKey));
   const placeOfKey = new Map<string, Place>();
   const peers = sections.flatMap((section) => {
-    const peer = finishPeer(section, problems);
+    const peer = finishPeer(section, cipher, problems);
     if (peer === null) return [];
     const key = formatKey(peer.publicKey);
     const before = placeOfKey.get(key);
@@ -104,9 +106,13 @@ function checkCount(peers: readonly { readonly place: Place }[], problems: Confi
   problems.add(first.place, `at most ${PEERS_MAX} peers`, `${peers.length}`, 'share them out among several interfaces');
 }
 
-function finishPeer(section: Section<PeerDraft>, problems: ConfigProblems): PeerFileConfig | null {
-  const { publicKey, ...rest } = section.draft;
-  if (publicKey !== null) return { publicKey, ...rest };
+function finishPeer(
+  section: Section<PeerDraft>,
+  cipherDefault: CipherChoice,
+  problems: ConfigProblems,
+): PeerFileConfig | null {
+  const { publicKey, cipher, ...rest } = section.draft;
+  if (publicKey !== null) return { publicKey, cipher: cipher ?? cipherDefault, ...rest };
   if (!section.seen.has('PublicKey')) {
     problems.add(section.place, 'a PublicKey in [Peer]', 'none', "it is the peer's: gigatun pubkey < its-private-key");
   }

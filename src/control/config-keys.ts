@@ -3,12 +3,14 @@
  * what it means. The parser and the documentation's table follow this list.
  */
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
-import { LANES_MAX } from './config-limits.ts';
+import type { CipherChoice } from '../protocol/cipher.ts';
+import { LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import {
   type Complaint,
   readAllowedIp,
   readBoolean,
+  readCipher,
   readCommand,
   readDns,
   readEndpoint,
@@ -25,6 +27,7 @@ import {
   readPresharedKey,
   readPrivateKey,
   readTable,
+  readTxQueueLength,
   type ValueReader,
 } from './config-values.ts';
 
@@ -39,6 +42,8 @@ export interface InterfaceDraft {
   lanes: number | null;
   offloads: readonly OffloadName[] | null;
   announces: boolean | null;
+  txQueueLength: number | null;
+  cipher: CipherChoice;
   readonly addresses: IpPrefix[];
   readonly dnsServers: string[];
   readonly dnsSearch: string[];
@@ -56,6 +61,8 @@ export interface PeerDraft {
   persistentKeepaliveSeconds: number;
   offloads: PeerOffloads;
   announces: boolean;
+  /** Null: as [Interface] has it. */
+  cipher: CipherChoice | null;
   readonly allowedIps: IpPrefix[];
 }
 
@@ -123,6 +130,12 @@ const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
 const setAnnounces: OfInterface<boolean> = (draft, announces) => {
   draft.announces = announces;
 };
+const setTxQueueLength: OfInterface<number | null> = (draft, packets) => {
+  draft.txQueueLength = packets;
+};
+const setCipher: OfInterface<CipherChoice> = (draft, cipher) => {
+  draft.cipher = cipher;
+};
 const addDns: OfInterface<{ readonly server: string } | { readonly search: string }> = (draft, entry) => {
   if ('server' in entry) draft.dnsServers.push(entry.server);
   else draft.dnsSearch.push(entry.search);
@@ -152,6 +165,10 @@ const setPeerOffloads: OfPeer<PeerOffloads> = (draft, offloads) => {
 };
 const setPeerAnnounces: OfPeer<boolean> = (draft, announces) => {
   draft.announces = announces;
+};
+
+const setPeerCipher: OfPeer<CipherChoice> = (draft, cipher) => {
+  draft.cipher = cipher;
 };
 
 /** Keys of `[Interface]`. */
@@ -202,6 +219,20 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     setAnnounces,
     'Whether peers are told that this end is gigatun: on or off; absent: on.',
   ),
+  rule(
+    'TxQueueLength',
+    'once',
+    readTxQueueLength,
+    setTxQueueLength,
+    `Packets that a TUN queue holds, 1 to ${QUEUE_LENGTH_MAX}, or auto: as many as hold 1 MiB of the present traffic; absent: auto.`,
+  ),
+  rule(
+    'Cipher',
+    'once',
+    readCipher,
+    setCipher,
+    'Cipher of all peers: aes-256-gcm, chacha20-poly1305, or auto; absent: chacha20-poly1305.',
+  ),
 ];
 
 /** Settings of `[Peer]`. */
@@ -219,5 +250,12 @@ export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
     readOnOff,
     setPeerAnnounces,
     'Whether this peer is told that this end is gigatun: on or off; absent: on.',
+  ),
+  rule(
+    'Cipher',
+    'once',
+    readCipher,
+    setPeerCipher,
+    'Cipher of this peer: aes-256-gcm, chacha20-poly1305, or auto; absent: as in [Interface].',
   ),
 ];

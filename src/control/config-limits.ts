@@ -3,6 +3,9 @@
 /** Most lanes (worker threads) of a device. */
 export const LANES_MAX = 64;
 
+/** Longest TUN queue that a configuration may ask for, packets. */
+export const QUEUE_LENGTH_MAX = 10_000;
+
 /** Largest inner packet where nothing else tells: an Ethernet frame's 1,500 bytes less what the tunnel adds at most. */
 export const DEFAULT_MTU = 1_420;
 

@@ -2,6 +2,7 @@
  * Second pass over a configuration file: entries in, drafts of its sections out. Each entry goes by the rules of the
  * catalog into the draft of the section it stands in; what fits no rule becomes a problem.
  */
+import { CIPHER_DEFAULT } from '../protocol/cipher.ts';
 import {
   INTERFACE_KEYS,
   INTERFACE_SETTINGS,
@@ -147,6 +148,8 @@ export function emptyInterface(): InterfaceDraft {
     lanes: null,
     offloads: null,
     announces: null,
+    txQueueLength: null,
+    cipher: CIPHER_DEFAULT,
     addresses: [],
     dnsServers: [],
     dnsSearch: [],
@@ -165,6 +168,7 @@ function emptyPeer(): PeerDraft {
     persistentKeepaliveSeconds: 0,
     offloads: 'auto',
     announces: true,
+    cipher: null,
     allowedIps: [],
   };
 }

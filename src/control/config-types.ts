@@ -5,6 +5,7 @@
  */
 
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
+import type { CipherChoice } from '../protocol/cipher.ts';
 
 /** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
 export interface IpPrefix {
@@ -43,6 +44,8 @@ interface PeerCommon {
   readonly offloads?: PeerOffloads;
   /** Whether it is told that this end is gigatun; absent: true. */
   readonly announces?: boolean;
+  /** Cipher of its handshakes and keypairs; absent: chacha20-poly1305, which every WireGuard peer knows. */
+  readonly cipher?: CipherChoice;
 }
 
 /** A peer as the device takes it. */
@@ -97,6 +100,8 @@ export interface GigatunSettings {
   readonly offloads: readonly OffloadName[] | null;
   /** Whether peers are told that this end is gigatun. */
   readonly announces: boolean | null;
+  /** Packets that a TUN queue holds; null as well for auto. */
+  readonly txQueueLength: number | null;
 }
 
 /** A whole file. */

@@ -4,7 +4,8 @@
  */
 import { isIPv6 } from 'node:net';
 import { OFFLOAD_NAMES, type OffloadName, PEER_OFFLOADS, type PeerOffloads } from '../offloads/offload-name.ts';
-import { DEFAULT_MTU, LANES_MAX } from './config-limits.ts';
+import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
+import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
 import { maskPrefix, parseAddress } from './ip-text.ts';
@@ -58,6 +59,11 @@ export const readLanes: ValueReader<number> = integerReader(
   LANES_MAX,
   'one lane is one thread',
 );
+const readPackets = integerReader('"auto" or a number of packets', 1, QUEUE_LENGTH_MAX, 'the kernel has 500');
+
+/** Packets of a TUN queue; null follows the traffic. */
+export const readTxQueueLength: ValueReader<number | null> = (text) =>
+  isWord(text, 'auto') ? ok(null) : readPackets(text);
 const readSeconds = integerReader('"off" or seconds', 0, PORT_MAX, 'commonly 25');
 
 export const readKeepalive: ValueReader<number> = (text) => (isWord(text, 'off') ? ok(0) : readSeconds(text));
@@ -141,6 +147,14 @@ export const readOnOff: ValueReader<boolean> = (text) => {
   if (isWord(text, 'on')) return ok(true);
   if (isWord(text, 'off')) return ok(false);
   return bad('"on" or "off"', quoteValue(text), 'write one of the two');
+};
+
+const CIPHER_CHOICES: readonly CipherChoice[] = ['auto', ...CIPHERS];
+
+export const readCipher: ValueReader<CipherChoice> = (text) => {
+  const choice = CIPHER_CHOICES.find((known) => isWord(text, known));
+  if (choice !== undefined) return ok(choice);
+  return bad(`one of ${CIPHER_CHOICES.join(', ')}`, quoteValue(text), 'only gigatun knows aes-256-gcm');
 };
 
 /** A shell command, as it is. */

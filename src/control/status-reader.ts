@@ -57,6 +57,7 @@ function isPeer(value: unknown): value is PeerStatus {
     isTextOrNull(fields.endpoint) &&
     isTextOrNull(fields.lastFailure) &&
     (fields.groupRetrySeconds === null || typeof fields.groupRetrySeconds === 'number') &&
+    isTextOrNull(fields.cipher) &&
     typeof fields.hasPresharedKey === 'boolean' &&
     typeof fields.isGigatun === 'boolean' &&
     typeof fields.groupShortTail === 'boolean' &&
@@ -69,6 +70,7 @@ function isSnapshot(value: unknown): value is DeviceSnapshot {
   return (
     hasTexts(fields, ['interface', 'aead']) &&
     hasNumbers(fields, ['takenAtMs', 'wallNs', 'rssBytes', 'processCpuNs']) &&
+    isCounts(fields.peersByCipher) &&
     Array.isArray(fields.lanes) &&
     fields.lanes.every(isLane) &&
     isLane(fields.total)
@@ -112,6 +114,11 @@ function hasNumbers(fields: Readonly<Record<string, unknown>>, keys: readonly st
 
 function hasTexts(fields: Readonly<Record<string, unknown>>, keys: readonly string[]): boolean {
   return keys.every((key) => typeof fields[key] === 'string');
+}
+
+function isCounts(value: unknown): boolean {
+  const counts = Object.values(asRecord(value));
+  return typeof value === 'object' && value !== null && counts.every((count) => typeof count === 'number');
 }
 
 function isTexts(value: unknown): boolean {

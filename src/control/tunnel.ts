@@ -43,6 +43,7 @@ export interface DeviceRequest {
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
   readonly announces: boolean;
+  readonly txQueueLength: number | null;
   readonly log: Logger;
 }
 
@@ -214,6 +215,7 @@ export class Tunnel {
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
       announces: config.settings.announces ?? true,
+      txQueueLength: config.settings.txQueueLength,
       log,
     };
   }

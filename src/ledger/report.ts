@@ -52,11 +52,18 @@ function heading(snapshot: DeviceSnapshot): string {
   const figures = [
     `${formatSeconds(snapshot.wallNs)} of wall time`,
     `${lanesCount} ${lanesCount === 1 ? 'lane' : 'lanes'}`,
-    `AEAD ${snapshot.aead}`,
+    `AEAD ${snapshot.aead}${ciphersText(snapshot.peersByCipher)}`,
     `process: ${formatSeconds(snapshot.processCpuNs)} of CPU time`,
     `${formatBytes(snapshot.rssBytes)} resident`,
   ];
   return `${snapshot.interface}: ${figures.join(', ')}`;
+}
+
+function ciphersText(peersByCipher: DeviceSnapshot['peersByCipher']): string {
+  const parts = Object.entries(peersByCipher).map(([cipher, count]) => {
+    return `${cipher} ${formatCount(count)} ${count === 1 ? 'peer' : 'peers'}`;
+  });
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
 }
 
 function ratesSection(rates: DeviceSnapshot): string[] {

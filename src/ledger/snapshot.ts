@@ -54,6 +54,8 @@ export interface DeviceSnapshot {
   readonly interface: string;
   /** AEAD back end in use. */
   readonly aead: string;
+  /** Number of peers that have a keypair, by its cipher. */
+  readonly peersByCipher: Readonly<Record<string, number>>;
   /** Milliseconds since the epoch. */
   readonly takenAtMs: number;
   /** Monotonic wall time since the device was opened, nanoseconds; in a difference, the time between the two. */

@@ -86,9 +86,12 @@ export const UDP_SEND = {
 export const SEAL = {
   /** Slot of the key, see `setKey`. */
   KEY_SLOT: 0,
-  /** Bytes 4 to 7 of the 96-bit nonce, as a little-endian word; bytes 0 to 3 are zero. */
+  /**
+   * Lower half of the 64-bit counter, of which and four zero bytes before it the nonce is made: little-endian for
+   * ChaCha20-Poly1305, big-endian for AES-256-GCM.
+   */
   NONCE_LOW: 1,
-  /** Bytes 8 to 11 of the nonce, as a little-endian word. */
+  /** Upper half of the counter. */
   NONCE_HIGH: 2,
   HEAD_OFFSET: 3,
   HEAD_LENGTH: 4,
@@ -124,6 +127,9 @@ export const UNSEAL = {
   /** Word 7 is reserved. */
   WORDS: 8,
 } as const;
+
+/** Ciphers of keys, as `setKey` takes them. */
+export const CIPHER = { CHACHA20_POLY1305: 0, AES_256_GCM: 1, COUNT: 2 } as const;
 
 /** Bits that `wait` returns. */
 export const READY = { WAKE: 1, TUN: 2, UDP4: 4, UDP6: 8, TUN_FAILED: 16 } as const;

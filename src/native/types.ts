@@ -85,13 +85,18 @@ export interface LinkInfo {
   readonly mtu: number;
   /** IFF_UP. */
   readonly up: boolean;
+  /** Packets that each TUN queue holds (txqueuelen). */
+  readonly txQueueLength: number;
 }
 
 export interface Addon {
   openTun(options: TunOptions): TunOpened;
   openUdp(options: UdpOptions): UdpOpened;
-  /** Interface behind a TUN descriptor (by ioctl; works in whichever namespace the thread is). */
-  linkInfo(tunFd: number, name: string): LinkInfo;
+  /**
+   * Interface behind a TUN descriptor (by ioctl; works in whichever namespace the thread is), after its queue length was
+   * set where `txQueueLength` is not -1.
+   */
+  linkInfo(tunFd: number, name: string, txQueueLength: number): LinkInfo;
   openLane(options: LaneOptions): LaneOpened;
   /** Ends the handle: keys zeroed, contexts and eventfd freed. Later calls with it are TypeErrors. Twice is fine. */
   closeLane(handle: LaneHandle): void;
@@ -132,8 +137,15 @@ export interface Addon {
   seal(handle: LaneHandle, descriptors: number, count: number, next: number): void;
   /** [USER_DECRYPT] Returns how many were good. */
   unseal(handle: LaneHandle, descriptors: number, count: number, next: number): number;
-  /** Installs a 32-byte ChaCha20-Poly1305 key in a slot (0 to 2^20 - 1), or zeroes it with null. Keys are copied. */
-  setKey(handle: LaneHandle, slot: number, key: Uint8Array | null): void;
+  /**
+   * Installs a 32-byte key for one of the CIPHERs in a slot (0 to 2^20 - 1); or zeroes it, with null and no cipher.
+   * The key is copied, and expanded where its cipher expands keys.
+   */
+  setKey(
+    handle: LaneHandle,
+    slot: number,
+    ...key: readonly [key: Uint8Array, cipher: number] | readonly [key: null]
+  ): void;
   /** Switches the books to an activity. */
   book(handle: LaneHandle, next: number): void;
   /** Fills USAGE.CELLS cells for the calling thread. */

@@ -8,12 +8,13 @@
 import { recordSent } from '../history/tx-history.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
-import { TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
+import { BOOKS, TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import { LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { sealControl } from './control.ts';
+import { QUEUE_PACKETS_MAX, QueueLength } from './queue-length.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
 import { closeGroup, sendGroups } from './send.ts';
@@ -25,6 +26,7 @@ export class OutboundPath {
   readonly #batch: OutboundBatch;
   readonly #packet: SuperPacket = new SuperPacket();
   readonly #staged: StagedPackets;
+  readonly #queue: QueueLength = new QueueLength();
 
   /** `stagedPacketBytes`: longest inner packet that may wait for a keypair. */
   constructor(lane: LaneContext, stagedPacketBytes: number) {
@@ -47,12 +49,27 @@ export class OutboundPath {
       TUN_READ_BYTES,
       next,
     );
+    let bytes = 0;
     for (let read = 0; read < reads; read += 1) {
       const at = (arena.tunReads >> 2) + read * TUN_READ.WORDS;
-      this.#forward(arena.words[at + TUN_READ.OFFSET], arena.words[at + TUN_READ.LENGTH]);
+      const length = arena.words[at + TUN_READ.LENGTH];
+      bytes += length;
+      this.#forward(arena.words[at + TUN_READ.OFFSET], length);
     }
     this.#flush();
+    this.#queue.note(reads, bytes);
     return reads;
+  }
+
+  /** Whether the TUN queue is short for bulk traffic, and is to be long again when that ends. */
+  get queueIsShort(): boolean {
+    return this.#queue.packets < QUEUE_PACKETS_MAX;
+  }
+
+  /** Tells the control lane how long the TUN queue should be, when that has changed. */
+  tellQueueLength(): void {
+    const packets = this.#queue.wanted(this.#lane.ledger.books[BOOKS.NOW_NS]);
+    if (packets !== 0) this.#lane.notify({ type: 'queueLength', packets });
   }
 
   /** Sends what waited for this peer's keypair; says whether anything did. */

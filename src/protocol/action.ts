@@ -4,11 +4,14 @@
  * reference to them.
  */
 import type { Endpoint } from '../packet/endpoint.ts';
+import type { Cipher } from './cipher.ts';
 
 /** A keypair as the lanes need it. */
 export interface NewKeypair {
   /** Slot number, small and dense: from 0, smallest free first; free again after its `retire`. */
   readonly id: number;
+  /** What both keys are for. */
+  readonly cipher: Cipher;
   /** Receiver index of the messages that we get, as int32; never 0. */
   readonly localIndex: number;
   /** Receiver index of the messages that we send, as int32. */
@@ -34,12 +37,26 @@ export type HandshakeFailure =
   | 'unknown peer' // an initiation of a static key that is not ours to know
   | 'old timestamp' // an initiation that was replayed, or whose sender's clock went back
   | 'flood' // initiations of one peer too close together
+  | 'cipher refused' // an authentic initiation in a cipher that the configuration does not allow for this peer
   | 'unexpected response' // no initiation of ours waits for it
   | 'bad response' // does not decrypt: wrong key or wrong preshared key
   | 'unexpected cookie' // no message of ours waits for it
   | 'bad cookie' // does not decrypt
   | 'no private key' // the device has none
-  | 'no answer'; // given up after REKEY_ATTEMPT_TIME
+  | 'no answer' // given up after REKEY_ATTEMPT_TIME
+  | 'no answer to aes-256-gcm'; // the same, where the configuration forces a cipher that a stock peer does not know
+
+const EXPLANATIONS: Partial<Record<HandshakeFailure, string>> = {
+  'cipher refused':
+    'cipher refused: the peer initiates with a cipher that the configuration does not allow for it; set Cipher = auto at either end, or the same cipher at both',
+  'no answer to aes-256-gcm':
+    'no answer to aes-256-gcm: the peer is away or does not take this cipher; if it is no gigatun, or has no Cipher = aes-256-gcm or auto, set Cipher = auto here',
+};
+
+/** A failure in words, with what to do where that is known. */
+export function explainFailure(reason: HandshakeFailure): string {
+  return EXPLANATIONS[reason] ?? reason;
+}
 
 export type Action =
   /**

@@ -57,8 +57,6 @@ export const TRANSPORT_LENGTH_MIN = 32;
 /** Inner packets are padded with zeros to a multiple of this, bytes. */
 export const PADDING_MULTIPLE = 16;
 
-/** Noise protocol name, hashed into the first chaining key. */
-export const NOISE_CONSTRUCTION = 'Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s';
 /** WireGuard's Noise prologue. */
 export const NOISE_PROLOGUE = 'WireGuard v1 zx2c4 Jason@zx2c4.com';
 /** Hashed with the receiver's static public key into the key of mac1. */

@@ -12,9 +12,10 @@
  */
 import type { Endpoint } from '../packet/endpoint.ts';
 import type { Action, HandshakeFailure } from './action.ts';
+import { CIPHER_DEFAULT, CIPHERS, type Cipher, CipherCensus, type CipherChoice } from './cipher.ts';
 import { KEY_LENGTH, MESSAGE_COOKIE_REPLY, MESSAGE_INITIATION, PEERS_MAX, type Timing } from './constants.ts';
 import { CookieChecker } from './cookie.ts';
-import { openInitiation } from './handshake.ts';
+import { type InitiationStates, initiationStates, openInitiation } from './handshake.ts';
 import { DenseIds, IndexTable } from './index-table.ts';
 import { hasValidMac1, mac1Key } from './mac.ts';
 import { type CookieReply, decodeHandshake, type Initiation, type Response } from './messages.ts';
@@ -33,6 +34,8 @@ export interface DeviceMachineOptions {
   readonly random: (length: number) => Uint8Array;
   /** Peers that may exist at once; PEERS_MAX if left out. */
   readonly peersMax?: number;
+  /** Whether AES-256-GCM is fast on this machine, so that the choice `auto` offers it. Default false. */
+  readonly prefersAes?: boolean;
 }
 
 export interface PeerOptions {
@@ -40,14 +43,20 @@ export interface PeerOptions {
   readonly presharedKey?: Uint8Array | null;
   /** 0 for off, at most 65,535. When on, `nextDeadlineMs` is at once in the past: a first keepalive is due. */
   readonly persistentKeepaliveSeconds?: number;
+  /** Default CIPHER_DEFAULT. */
+  readonly cipher?: CipherChoice;
 }
 
 /** Our static key and what follows from it. */
 interface Identity {
   readonly keyPair: DhKeyPair;
   readonly mac1Key: Uint8Array;
+  readonly initiationStates: InitiationStates;
   readonly cookies: CookieChecker;
 }
+
+/** An initiation in a cipher that nobody here may use is opened at most this often, only to say so in its peer's status. */
+const FOREIGN_CIPHER_INTERVAL_MS = 1_000;
 
 export class DeviceMachine {
   readonly #timing: Timing;
@@ -59,6 +68,8 @@ export class DeviceMachine {
   readonly #peersByKey = new Map<string, PeerMachine>();
   readonly #tools: PeerTools;
   readonly #limiter = new RateLimiter();
+  readonly #ciphers = new CipherCensus();
+  #foreignCipherTriedMs = Number.NEGATIVE_INFINITY;
   #identity: Identity | null;
   /** Epoch time less monotonic time, as last told. */
   #realOffsetMs = 0;
@@ -69,7 +80,8 @@ export class DeviceMachine {
     this.#random = options.random;
     this.#peersMax = options.peersMax ?? PEERS_MAX;
     const indices = new IndexTable<number>(options.random);
-    this.#tools = { timing: options.timing, random: options.random, indices, keypairIds: new DenseIds() };
+    const { timing, random, prefersAes = false } = options;
+    this.#tools = { timing, random, indices, keypairIds: new DenseIds(), prefersAes };
     this.#identity = this.#identityOf(options.privateKey);
   }
 
@@ -108,6 +120,9 @@ export class DeviceMachine {
     this.#peersByKey.set(name, peer);
     this.setPresharedKey(peer.id, options.presharedKey ?? null);
     peer.setPersistentKeepalive(options.persistentKeepaliveSeconds ?? 0);
+    const cipher = options.cipher ?? CIPHER_DEFAULT;
+    peer.setCipherChoice(cipher);
+    this.#ciphers.add(cipher);
     return peer.id;
   }
 
@@ -116,6 +131,7 @@ export class DeviceMachine {
     const peer = this.#peer(id);
     const actions = peer.setLocalStatic(null);
     peer.setPresharedKey(null);
+    this.#ciphers.remove(peer.cipherChoice);
     this.#peers.delete(id);
     this.#peersByKey.delete(nameOf(peer.publicKey));
     this.#peerIds.release(id);
@@ -126,6 +142,14 @@ export class DeviceMachine {
   setPresharedKey(id: number, key: Uint8Array | null): void {
     if (key !== null) checkKey(key);
     this.#peer(id).setPresharedKey(key);
+  }
+
+  /** Chooses the ciphers of a peer, and forgets what was learned of those that it takes. Counts from the next handshake on. */
+  setCipher(id: number, choice: CipherChoice): void {
+    const peer = this.#peer(id);
+    this.#ciphers.remove(peer.cipherChoice);
+    this.#ciphers.add(choice);
+    peer.setCipherChoice(choice);
   }
 
   /** Sets the persistent keepalive, 0 for off. Switched on, one is due at once: see `nextDeadlineMs`. */
@@ -164,7 +188,7 @@ export class DeviceMachine {
 
   /** The first authentic message came on a keypair. Without effect if it is not the next one (any more). */
   confirmed(id: number, keypairId: number, nowMs: number): Action[] {
-    return this.#peer(id).confirmed(keypairId, nowMs + this.#realOffsetMs);
+    return this.#peer(id).confirmed(keypairId, nowMs, nowMs + this.#realOffsetMs);
   }
 
   /** Looks what time has made due for a peer. */
@@ -178,17 +202,31 @@ export class DeviceMachine {
     return this.#peer(id).nextDeadlineMs;
   }
 
+  /** A peer's static public key, 32 bytes; a copy. */
+  peerPublicKey(id: number): Uint8Array {
+    return Uint8Array.from(this.#peer(id).publicKey);
+  }
+
   status(id: number): PeerStatus {
     return this.#peer(id).status;
   }
 
   #receiveInitiation(identity: Identity, message: Initiation, source: Endpoint, nowMs: number): Action[] {
-    const opened = openInitiation(identity.keyPair, message);
+    const ciphers = this.#ciphersToTry(nowMs);
+    const opened = openInitiation(identity.keyPair, identity.initiationStates, message, ciphers);
     if (opened === null) return refuse('bad initiation');
     const peer = this.#peersByKey.get(nameOf(opened.remoteStatic));
     if (peer !== undefined) return peer.receiveInitiation(opened, source, nowMs);
     opened.state.clear();
     return refuse('unknown peer');
+  }
+
+  /** Those that some peer may use, WireGuard's first; then, now and then, the others. */
+  *#ciphersToTry(nowMs: number): Generator<Cipher, void> {
+    yield* CIPHERS.filter((cipher) => this.#ciphers.has(cipher));
+    if (nowMs - this.#foreignCipherTriedMs < FOREIGN_CIPHER_INTERVAL_MS) return;
+    this.#foreignCipherTriedMs = nowMs;
+    yield* CIPHERS.filter((cipher) => !this.#ciphers.has(cipher));
   }
 
   #receiveCookieReply(reply: CookieReply, nowMs: number): Action[] {
@@ -208,7 +246,8 @@ export class DeviceMachine {
     if (privateKey === null) return null;
     const keyPair = importKeyPair(privateKey);
     const cookies = new CookieChecker(keyPair.publicKey, this.#timing, this.#random);
-    return { keyPair, mac1Key: mac1Key(keyPair.publicKey), cookies };
+    const { publicKey } = keyPair;
+    return { keyPair, mac1Key: mac1Key(publicKey), initiationStates: initiationStates(publicKey), cookies };
   }
 
   #peerOf(index: number): PeerMachine | undefined {

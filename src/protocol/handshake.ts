@@ -7,11 +7,19 @@
  * its response. When two initiations cross, both ends so drop both, and the jitter of retransmission decides.
  */
 import type { HandshakeFailure } from './action.ts';
+import { CIPHERS, type Cipher } from './cipher.ts';
 import { KEY_LENGTH, NOISE_PROLOGUE, type Timing } from './constants.ts';
 import { CookieGenerator } from './cookie.ts';
 import type { IndexTable } from './index-table.ts';
 import { type CookieReply, encodeInitiation, encodeResponse, type Initiation, type Response } from './messages.ts';
-import { readInitiationPayload, readInitiationStatic, readResponse, writeInitiation, writeResponse } from './noise.ts';
+import {
+  readInitiationPayload,
+  readInitiationSecret,
+  readInitiationStatic,
+  readResponse,
+  writeInitiation,
+  writeResponse,
+} from './noise.ts';
 import { SymmetricState } from './symmetric-state.ts';
 import { compareTimestamps, nextTimestamp } from './timestamp.ts';
 import { type DhKeyPair, importKeyPair, sharedSecret } from './x25519.ts';
@@ -37,19 +45,44 @@ export interface OpenedInitiation {
 
 /** What a handshake yields; the index stays taken until the keypair is retired. */
 export interface Session {
+  readonly cipher: Cipher;
   readonly sendKey: Uint8Array;
   readonly receiveKey: Uint8Array;
   readonly localIndex: number;
   readonly remoteIndex: number;
 }
 
-/** Decrypts who sent an initiation; null if it was not made for our key. */
-export function openInitiation(localStatic: DhKeyPair, message: Initiation): OpenedInitiation | null {
-  const state = SymmetricState.start(PROLOGUE, localStatic.publicKey);
-  const remoteStatic = readInitiationStatic(state, localStatic, message.noise);
-  if (remoteStatic !== null) return { message, remoteStatic, state };
-  state.clear();
-  return null;
+/** The states before an initiation to a static key, by cipher. They are cloned, never changed. */
+export type InitiationStates = Readonly<Record<Cipher, SymmetricState>>;
+
+/** @param responderStatic 32 bytes */
+export function initiationStates(responderStatic: Uint8Array): InitiationStates {
+  const [chacha, aes] = CIPHERS.map((cipher) => SymmetricState.start(cipher, PROLOGUE, responderStatic));
+  return { 'chacha20-poly1305': chacha, 'aes-256-gcm': aes };
+}
+
+/**
+ * Decrypts who sent an initiation; null if it was not made for our key in one of these ciphers, which are tried in turn.
+ * Nothing else tells the cipher. The public-key operation is done once for all tries.
+ */
+export function openInitiation(
+  localStatic: DhKeyPair,
+  states: InitiationStates,
+  message: Initiation,
+  ciphers: Iterable<Cipher>,
+): OpenedInitiation | null {
+  const secret = readInitiationSecret(localStatic, message.noise);
+  if (secret === null) return null;
+  let opened: OpenedInitiation | null = null;
+  for (const cipher of ciphers) {
+    const state = states[cipher].clone();
+    const remoteStatic = readInitiationStatic(state, secret, message.noise);
+    if (remoteStatic !== null) opened = { message, remoteStatic, state };
+    if (opened !== null) break;
+    state.clear();
+  }
+  secret.fill(0);
+  return opened;
 }
 
 export class PeerHandshake {
@@ -88,11 +121,11 @@ export class PeerHandshake {
   }
 
   /** A new initiation, 148 bytes; it replaces the one before. */
-  initiate(nowMs: number, realMs: number): Uint8Array | HandshakeFailure {
+  initiate(cipher: Cipher, nowMs: number, realMs: number): Uint8Array | HandshakeFailure {
     this.clear();
     if (this.#localStatic === null) return 'no private key';
     if (this.#staticStatic === null) return 'bad key exchange';
-    const state = SymmetricState.start(PROLOGUE, this.#publicKey);
+    const state = SymmetricState.start(cipher, PROLOGUE, this.#publicKey);
     const ephemeral = this.#newEphemeral();
     const keys = {
       ephemeral,
@@ -109,9 +142,17 @@ export class PeerHandshake {
     return this.#stamped(encodeInitiation(localIndex, noise), nowMs);
   }
 
-  /** Checks the peer's initiation and answers it: the response, 92 bytes, and the session that follows. */
-  respond(opened: OpenedInitiation, nowMs: number): { message: Uint8Array; session: Session } | HandshakeFailure {
-    const refusal = this.#takeInitiation(opened, nowMs);
+  /**
+   * Checks the peer's initiation and answers it: the response, 92 bytes, and the session that follows.
+   *
+   * @param isAllowed whether this peer may use the initiation's cipher; if not, it is refused as the last thing checked
+   */
+  respond(
+    opened: OpenedInitiation,
+    isAllowed: boolean,
+    nowMs: number,
+  ): { message: Uint8Array; session: Session } | HandshakeFailure {
+    const refusal = this.#takeInitiation(opened, nowMs) ?? (isAllowed ? null : 'cipher refused');
     if (refusal !== null) {
       opened.state.clear();
       return refusal;
@@ -125,9 +166,10 @@ export class PeerHandshake {
     if (noise === null) return 'bad key exchange';
     const localIndex = this.#tools.indices.take(this.#peer);
     const { initiatorKey, responderKey } = state.split();
+    const remoteIndex = message.sender;
     return {
-      message: this.#stamped(encodeResponse(localIndex, message.sender, noise), nowMs),
-      session: { sendKey: responderKey, receiveKey: initiatorKey, localIndex, remoteIndex: message.sender },
+      message: this.#stamped(encodeResponse(localIndex, remoteIndex, noise), nowMs),
+      session: { cipher: state.cipher, sendKey: responderKey, receiveKey: initiatorKey, localIndex, remoteIndex },
     };
   }
 
@@ -143,8 +185,9 @@ export class PeerHandshake {
     if (read === null) return 'bad response';
     waiting.state.clear();
     this.#waiting = null;
+    const { cipher } = read.state;
     const { initiatorKey, responderKey } = read.state.split();
-    return { sendKey: initiatorKey, receiveKey: responderKey, localIndex, remoteIndex: response.sender };
+    return { cipher, sendKey: initiatorKey, receiveKey: responderKey, localIndex, remoteIndex: response.sender };
   }
 
   /** Keeps the cookie of a reply to our last message, for the messages to come; null when it was taken. */

@@ -9,10 +9,12 @@
  * confirm may be left over, for which current is given up at the next rekey: then, and only then, messages on their way
  * are lost to a change of keys. Keys themselves are the driver's; here a keypair is its numbers.
  */
+import type { Cipher } from './cipher.ts';
 
 export interface Keypair {
   /** See NewKeypair. */
   readonly id: number;
+  readonly cipher: Cipher;
   readonly localIndex: number;
   readonly initiator: boolean;
   readonly bornMs: number;

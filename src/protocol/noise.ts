@@ -1,5 +1,6 @@
 /**
- * The messages of Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, without WireGuard's framing: any prologue, any payload.
+ * The messages of Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, or the same with AESGCM: the state says which. Without WireGuard's
+ * framing: any prologue, any payload.
  *
  *     <- s
  *     ...
@@ -36,17 +37,19 @@ export function writeInitiation(state: SymmetricState, keys: InitiationKeys, pay
   return join(keys.ephemeral.publicKey, sealedStatic, sealedPayload);
 }
 
+/** What reading an initiation begins with, whatever its cipher: the secret of `es`, 32 bytes, which the caller zeroes. */
+export function readInitiationSecret(localStatic: DhKeyPair, message: Uint8Array): Uint8Array | null {
+  return sharedSecret(localStatic.privateKey, message.subarray(0, KEY_LENGTH));
+}
+
 /** First half of reading an initiation: who is it? Returns the initiator's static public key, 32 bytes, unproven as yet. */
 export function readInitiationStatic(
   state: SymmetricState,
-  localStatic: DhKeyPair,
+  ephemeralStatic: Uint8Array,
   message: Uint8Array,
 ): Uint8Array | null {
-  const ephemeral = message.subarray(0, KEY_LENGTH);
-  const ephemeralStatic = sharedSecret(localStatic.privateKey, ephemeral);
-  if (ephemeralStatic === null) return null;
-  state.mixPublic(ephemeral);
-  return state.unseal(state.mixSecret(ephemeralStatic), message.subarray(KEY_LENGTH, INITIATION_PAYLOAD));
+  state.mixPublic(message.subarray(0, KEY_LENGTH));
+  return state.unseal(state.mixKey(ephemeralStatic), message.subarray(KEY_LENGTH, INITIATION_PAYLOAD));
 }
 
 /** Second half: the payload, which proves that the initiator holds its static key. */

@@ -4,6 +4,8 @@
  */
 import type { Endpoint } from '../packet/endpoint.ts';
 import type { Action, HandshakeFailure } from './action.ts';
+import type { Cipher, CipherChoice } from './cipher.ts';
+import { CipherPolicy } from './cipher-policy.ts';
 import { type HandshakeTools, type OpenedInitiation, PeerHandshake, type Session } from './handshake.ts';
 import type { DenseIds } from './index-table.ts';
 import { type Keypair, KeypairSlots } from './keypair.ts';
@@ -15,6 +17,8 @@ import type { DhKeyPair } from './x25519.ts';
 export interface PeerTools extends HandshakeTools {
   /** Slot numbers of keypairs. */
   readonly keypairIds: DenseIds;
+  /** Whether AES-256-GCM is fast on this machine. */
+  readonly prefersAes: boolean;
 }
 
 /** What can be told about a peer. */
@@ -25,6 +29,8 @@ export interface PeerStatus {
   readonly lastFailure: HandshakeFailure | null;
   /** Whether initiations are being sent. */
   readonly handshakeUnderWay: boolean;
+  /** Cipher of the keypair that is sent with, or null when there is none. */
+  readonly cipher: Cipher | null;
 }
 
 export class PeerMachine {
@@ -35,15 +41,21 @@ export class PeerMachine {
   readonly #handshake: PeerHandshake;
   readonly #slots = new KeypairSlots();
   readonly #timers: PeerTimers;
+  readonly #ciphers: CipherPolicy;
+  /** Whether the handshake under way is only an offer of a better cipher, beside a session that works. */
+  #isOffering = false;
   #handshakeSentMs = Number.NEGATIVE_INFINITY;
   #lastHandshakeRealMs = 0;
   #lastFailure: HandshakeFailure | null = null;
+  /** Initiations refused for their cipher since the last handshake that succeeded. */
+  #cipherRefusals = 0;
 
   constructor(id: number, publicKey: Uint8Array, tools: PeerTools) {
     this.id = id;
     this.publicKey = publicKey;
     this.#tools = tools;
     this.#handshake = new PeerHandshake(id, publicKey, tools);
+    this.#ciphers = new CipherPolicy(tools.prefersAes);
     this.#timers = new PeerTimers(tools.timing, () => this.#jitterMs());
   }
 
@@ -56,11 +68,21 @@ export class PeerMachine {
       lastHandshakeRealMs: this.#lastHandshakeRealMs,
       lastFailure: this.#lastFailure,
       handshakeUnderWay: this.#timers.handshakeUnderWay,
+      cipher: this.#slots.current?.cipher ?? null,
     };
   }
 
   setPresharedKey(key: Uint8Array | null): void {
     this.#handshake.setPresharedKey(key);
+  }
+
+  get cipherChoice(): CipherChoice {
+    return this.#ciphers.choice;
+  }
+
+  /** Counts from the next handshake on. */
+  setCipherChoice(choice: CipherChoice): void {
+    this.#ciphers.choose(choice);
   }
 
   setPersistentKeepalive(seconds: number): void {
@@ -70,6 +92,7 @@ export class PeerMachine {
   /** Our static key changed: keypairs made with the old one are given up. */
   setLocalStatic(localStatic: DhKeyPair | null): Action[] {
     const actions = this.forget();
+    this.#ciphers.choose(this.#ciphers.choice);
     this.#handshake.setLocalStatic(localStatic);
     return actions;
   }
@@ -83,13 +106,16 @@ export class PeerMachine {
 
   wantHandshake(nowMs: number, realMs: number, forgetSource = false): Action[] {
     const underWay = this.#timers.handshakeUnderWay;
+    this.#isOffering = false;
     this.#timers.handshakeWanted(nowMs);
     return underWay ? [] : this.#initiate(nowMs, realMs, forgetSource);
   }
 
   receiveInitiation(opened: OpenedInitiation, source: Endpoint, nowMs: number): Action[] {
-    const answer = this.#handshake.respond(opened, nowMs);
+    const { cipher } = opened.state;
+    const answer = this.#handshake.respond(opened, this.#ciphers.allows(cipher), nowMs);
     if (typeof answer === 'string') return this.#refuse(answer);
+    this.#ciphers.initiated(cipher);
     const actions = this.#heard(source, nowMs);
     actions.push(...this.#install(answer.session, 'next', nowMs));
     actions.push(...this.#send(answer.message, source, false, nowMs));
@@ -101,6 +127,7 @@ export class PeerMachine {
     if (typeof session === 'string') return this.#refuse(session);
     const actions = this.#heard(source, nowMs);
     actions.push(...this.#install(session, 'current', nowMs));
+    this.#ciphers.answered(session.cipher);
     this.#complete(realMs);
     // The first transport message proves the keypair to the responder, which until then does not send on it.
     actions.push({ kind: 'keepalive', peer: this.id });
@@ -112,11 +139,18 @@ export class PeerMachine {
     return failure === null ? [] : this.#refuse(failure);
   }
 
-  confirmed(keypairId: number, realMs: number): Action[] {
+  confirmed(keypairId: number, nowMs: number, realMs: number): Action[] {
     const fallen = this.#slots.confirm(keypairId);
     if (fallen === null) return [];
     this.#complete(realMs);
-    return [...this.#retire(fallen), { kind: 'promote', peer: this.id, keypairId }];
+    const actions = this.#retire(fallen);
+    actions.push({ kind: 'promote', peer: this.id, keypairId });
+    const { current } = this.#slots;
+    if (current !== null && this.#ciphers.confirmed(current.cipher)) {
+      actions.push(...this.wantHandshake(nowMs, realMs));
+      this.#isOffering = true;
+    }
+    return actions;
   }
 
   activity(times: PeerTimes, nowMs: number, realMs: number): Action[] {
@@ -124,7 +158,7 @@ export class PeerMachine {
     const actions: Action[] = [];
     if (this.#timers.takeZeroKeyMaterial(nowMs)) actions.push(...this.#zeroKeyMaterial());
     if (this.#timers.takeNewHandshake(nowMs)) actions.push(...this.#handshakeAfterSilence(nowMs, realMs));
-    actions.push(...this.#retransmit(nowMs, realMs));
+    actions.push(...this.#retransmit(times, nowMs, realMs));
     if (this.#timers.takeKeepalive(nowMs)) actions.push(...this.#keepalive(nowMs, realMs));
     return actions;
   }
@@ -134,11 +168,22 @@ export class PeerMachine {
     return [cleared, ...this.wantHandshake(nowMs, realMs, true)];
   }
 
-  #retransmit(nowMs: number, realMs: number): Action[] {
+  #retransmit({ lastReceivedMs }: PeerTimes, nowMs: number, realMs: number): Action[] {
     const due = this.#timers.takeRetransmission(nowMs);
     if (due === 'wait') return [];
-    if (due === 'retransmit') return this.#initiate(nowMs, realMs, true);
-    return [{ kind: 'dropStaged', peer: this.id }, ...this.#fail('no answer')];
+    // Who sends on a keypair in AES-256-GCM knows it, and has only missed the offer.
+    const knowsAes = this.#slots.current?.cipher === 'aes-256-gcm' && lastReceivedMs > this.#handshakeSentMs;
+    const wasOffer = !knowsAes && this.#ciphers.unanswered(this.#isOffering);
+    if (due === 'give up') return [{ kind: 'dropStaged', peer: this.id }, ...this.#fail(this.#whyUnanswered())];
+    if (!wasOffer || !this.#isOffering) return this.#initiate(nowMs, realMs, true);
+    this.#timers.handshakeEnded();
+    return [];
+  }
+
+  /** The peer's own initiations may have told more than its silence does. */
+  #whyUnanswered(): HandshakeFailure {
+    if (this.#lastFailure === 'cipher refused') return this.#lastFailure;
+    return this.#ciphers.choice === 'aes-256-gcm' ? 'no answer to aes-256-gcm' : 'no answer';
   }
 
   #keepalive(nowMs: number, realMs: number): Action[] {
@@ -154,7 +199,7 @@ export class PeerMachine {
       this.#timers.handshakePostponed(earliestMs + this.#jitterMs());
       return [];
     }
-    const message = this.#handshake.initiate(nowMs, realMs);
+    const message = this.#handshake.initiate(this.#ciphers.next(), nowMs, realMs);
     if (typeof message === 'string') {
       this.#timers.handshakeEnded();
       return this.#fail(message);
@@ -184,7 +229,8 @@ export class PeerMachine {
   #install(session: Session, place: 'current' | 'next', nowMs: number): Action[] {
     const id = this.#tools.keypairIds.take();
     const initiator = place === 'current';
-    const keypair: Keypair = { id, localIndex: session.localIndex, initiator, bornMs: nowMs };
+    const { cipher, localIndex } = session;
+    const keypair: Keypair = { id, cipher, localIndex, initiator, bornMs: nowMs };
     const fallen = initiator ? this.#slots.installCurrent(keypair) : this.#slots.installNext(keypair);
     this.#timers.keypairMade(nowMs);
     return [
@@ -197,6 +243,7 @@ export class PeerMachine {
     this.#timers.handshakeEnded();
     this.#lastHandshakeRealMs = realMs;
     this.#lastFailure = null;
+    this.#cipherRefusals = 0;
   }
 
   /** Keeps a handshake that is under way, and the packets that wait for it: neither is older than the last traffic. */
@@ -226,9 +273,12 @@ export class PeerMachine {
     return this.#refuse(reason);
   }
 
-  /** A message was refused, which says nothing about the peer: anybody may have sent it. */
+  /** A message was refused. Most reasons say nothing about the peer, for anybody may have sent the message. */
   #refuse(reason: HandshakeFailure): Action[] {
-    if (reason === 'bad response') this.#lastFailure = reason;
+    if (reason === 'cipher refused') this.#cipherRefusals++;
+    // A single one is an offer of `auto` at the other end, which goes on with another cipher by itself.
+    const tells = reason === 'cipher refused' ? this.#cipherRefusals > 1 : reason === 'bad response';
+    if (tells) this.#lastFailure = reason;
     return [{ kind: 'failed', peer: this.id, reason }];
   }
 

@@ -4,18 +4,23 @@
  * this pattern a new key is mixed in before each part.
  */
 import { seal, unseal } from './aead.ts';
-import { NOISE_CONSTRUCTION } from './constants.ts';
+import { type Cipher, NOISE_CONSTRUCTIONS } from './cipher.ts';
 import { hash, kdf } from './hash.ts';
 
 const ZERO_NONCE = new Uint8Array(12);
 const NOTHING = new Uint8Array(0);
-const FIRST_CHAINING_KEY = hash(Buffer.from(NOISE_CONSTRUCTION));
+const FIRST_CHAINING_KEYS: Readonly<Record<Cipher, Uint8Array>> = {
+  'chacha20-poly1305': hash(Buffer.from(NOISE_CONSTRUCTIONS['chacha20-poly1305'])),
+  'aes-256-gcm': hash(Buffer.from(NOISE_CONSTRUCTIONS['aes-256-gcm'])),
+};
 
 export class SymmetricState {
+  readonly cipher: Cipher;
   #chainingKey: Uint8Array;
   #hash: Uint8Array;
 
-  private constructor(chainingKey: Uint8Array, handshakeHash: Uint8Array) {
+  private constructor(cipher: Cipher, chainingKey: Uint8Array, handshakeHash: Uint8Array) {
+    this.cipher = cipher;
     this.#chainingKey = chainingKey;
     this.#hash = handshakeHash;
   }
@@ -23,11 +28,13 @@ export class SymmetricState {
   /**
    * The state before the first message.
    *
+   * @param cipher names the Noise protocol
    * @param prologue any length, equal on both sides
    * @param responderStatic 32 bytes, known to the initiator beforehand
    */
-  static start(prologue: Uint8Array, responderStatic: Uint8Array): SymmetricState {
-    const state = new SymmetricState(Uint8Array.from(FIRST_CHAINING_KEY), Uint8Array.from(FIRST_CHAINING_KEY));
+  static start(cipher: Cipher, prologue: Uint8Array, responderStatic: Uint8Array): SymmetricState {
+    const first = FIRST_CHAINING_KEYS[cipher];
+    const state = new SymmetricState(cipher, Uint8Array.from(first), Uint8Array.from(first));
     state.mixHash(prologue);
     state.mixHash(responderStatic);
     return state;
@@ -44,7 +51,7 @@ export class SymmetricState {
   }
 
   clone(): SymmetricState {
-    return new SymmetricState(Uint8Array.from(this.#chainingKey), Uint8Array.from(this.#hash));
+    return new SymmetricState(this.cipher, Uint8Array.from(this.#chainingKey), Uint8Array.from(this.#hash));
   }
 
   mixHash(data: Uint8Array): void {
@@ -82,7 +89,7 @@ export class SymmetricState {
 
   /** Seals a message part with a key of its own, which is zeroed, and mixes in the ciphertext. */
   seal(key: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    const sealed = seal(key, ZERO_NONCE, this.#hash, plaintext);
+    const sealed = seal(this.cipher, key, ZERO_NONCE, this.#hash, plaintext);
     key.fill(0);
     this.mixHash(sealed);
     return sealed;
@@ -90,7 +97,7 @@ export class SymmetricState {
 
   /** Reverse of `seal`; null when the part is not authentic. The state is then of no more use. */
   unseal(key: Uint8Array, sealed: Uint8Array): Uint8Array | null {
-    const plaintext = unseal(key, ZERO_NONCE, this.#hash, sealed);
+    const plaintext = unseal(this.cipher, key, ZERO_NONCE, this.#hash, sealed);
     key.fill(0);
     if (plaintext !== null) this.mixHash(sealed);
     return plaintext;

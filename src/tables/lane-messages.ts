@@ -1,6 +1,7 @@
 /** What control lane and lanes say to each other. Messages are rare: none is sent per packet. */
 import type { SuperKind } from '../inbound/super-kinds.ts';
 import type { Endpoint } from '../packet/endpoint.ts';
+import type { Cipher } from '../protocol/cipher.ts';
 
 /** From the control lane to a lane. */
 export type LaneCommand =
@@ -21,6 +22,7 @@ export type LaneCommand =
       readonly token: number;
       readonly peer: number;
       readonly keypair: number;
+      readonly cipher: Cipher;
       readonly localIndex: number;
       readonly remoteIndex: number;
       readonly sendKey: Uint8Array;
@@ -66,4 +68,6 @@ export type LaneEvent =
   | { readonly type: 'superPackets'; readonly kind: SuperKind; readonly offUntilMs: number }
   /** Datagrams that came in groups are damaged, and single ones are not: the kernel joins them wrongly. */
   | { readonly type: 'groMangled'; readonly family: 4 | 6; readonly datagrams: number }
+  /** The TUN queue should hold so many packets. */
+  | { readonly type: 'queueLength'; readonly packets: number }
   | { readonly type: 'gone'; readonly message: string };

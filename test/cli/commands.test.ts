@@ -73,16 +73,19 @@ suite('help', () => {
   it('names every command and every exit code', () => {
     const { status, stdout } = gigatun(['--help']);
     expect(status).toBe(0);
-    for (const name of ['up', 'down', 'show', 'stats', 'doctor', 'demo', 'genkey', 'genpsk', 'pubkey'])
+    for (const name of ['up', 'down', 'show', 'stats', 'doctor', 'demo', 'bench', 'genkey', 'genpsk', 'pubkey'])
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     for (const { code, meaning } of EXIT_MEANINGS) expect(stdout).toContain(`  ${code}  ${meaning}\n`);
   });
 
-  it.each(['up', 'down', 'show', 'stats', 'demo', 'genkey', 'genpsk', 'pubkey'])('of %s stands by itself', (name) => {
-    const { status, stdout } = gigatun([name, '--help']);
-    expect(status).toBe(0);
-    expect(stdout).toContain(`Usage: gigatun ${name}`);
-  });
+  it.each(['up', 'down', 'show', 'stats', 'demo', 'bench', 'genkey', 'genpsk', 'pubkey'])(
+    'of %s stands by itself',
+    (name) => {
+      const { status, stdout } = gigatun([name, '--help']);
+      expect(status).toBe(0);
+      expect(stdout).toContain(`Usage: gigatun ${name}`);
+    },
+  );
 
   it('of the version is one line', () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -164,5 +167,32 @@ describe('docs/cli.md', () => {
 
   it('has a row for every exit code', () => {
     for (const { code, meaning } of EXIT_MEANINGS) expect(text).toContain(`| ${code} | ${meaning} |`);
+  });
+});
+
+suite('bench', () => {
+  it('has a help of its own', () => {
+    const { status, stdout } = gigatun(['bench', '--help']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('Usage: gigatun bench [options]');
+    expect(stdout).toContain('gigatun bench --stages --quick');
+  });
+
+  it.each([
+    [['--only', 'nothing'], /--only: expected some of veth.*got 'nothing'/],
+    [['--stages', '--soak', '1'], /at a time/],
+    [['--nonsense'], /nonsense.*--help/],
+  ])('%j ends with exit code 2 and says why', (args, message) => {
+    const { status, stderr } = gigatun(['bench', ...args]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+
+  it('--stages --quick --json prints figures and nothing else on standard output', () => {
+    const { status, stdout } = gigatun(['bench', '--stages', '--quick', '--json']);
+    expect(status).toBe(0);
+    const { report, workloads } = JSON.parse(stdout);
+    expect(report).toBe('gigatun bench, stages');
+    expect(workloads[0].stages.encrypt.median).toBeGreaterThan(0);
   });
 });

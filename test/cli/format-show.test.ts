@@ -22,6 +22,7 @@ const QUIET: PeerStatus = {
   groupShortTail: true,
   groupRetrySeconds: null,
   lastFailure: null,
+  cipher: null,
 };
 
 const BUSY: PeerStatus = {
@@ -38,6 +39,7 @@ const BUSY: PeerStatus = {
   groupShortTail: false,
   groupRetrySeconds: 29,
   lastFailure: 'mac1 is wrong',
+  cipher: 'aes-256-gcm',
 };
 
 const STATUS: DeviceStatus = {
@@ -70,6 +72,7 @@ peer: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
   endpoint: [2001:db8::1]:51820
   allowed ips: 10.0.0.0/24, fd00::/64
   latest handshake: 1 minute, 1 second ago
+  cipher: aes-256-gcm
   last handshake failure: mac1 is wrong
   transfer: 5.00 GiB received, 1.50 KiB sent
   persistent keepalive: every 25 seconds
@@ -117,7 +120,15 @@ describe('an amount', () => {
 describe('an answer', () => {
   const lane = readPage(openPage(), 'lane 0');
   const snapshot = {
-    ...{ interface: 'wg0', aead: 'openssl', takenAtMs: 1, wallNs: 2, rssBytes: 3, processCpuNs: 4 },
+    ...{
+      interface: 'wg0',
+      aead: 'openssl',
+      peersByCipher: { 'aes-256-gcm': 1 },
+      takenAtMs: 1,
+      wallNs: 2,
+      rssBytes: 3,
+      processCpuNs: 4,
+    },
     ...{ lanes: [lane], total: sumSnapshots([lane]) },
   };
 

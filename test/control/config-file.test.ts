@@ -70,7 +70,7 @@ PersistentKeepalive = off
     expect(config).toMatchObject({
       listenPort: 51_820,
       fwmark: 0xca6c,
-      settings: { lanes: 2, offloads: ['tun-tso', 'udp-gro'] },
+      settings: { lanes: 2, offloads: ['tun-tso', 'udp-gro'], txQueueLength: null },
     });
     expect(config.interface.addresses.map(formatPrefix)).toEqual(['10.0.0.1/24', 'fd00::1/64', '192.168.5.9/32']);
     expect(config.interface).toMatchObject({
@@ -119,9 +119,20 @@ PersistentKeepalive = off
       listenPort: 0,
       fwmark: 0,
       interface: { addresses: [], mtu: null, table: 'auto', dnsServers: [], dnsSearch: [], saveConfig: false },
-      settings: { lanes: null, offloads: null, announces: null },
+      settings: { lanes: null, offloads: null, announces: null, txQueueLength: null },
       peers: [],
     });
+  });
+
+  it('gives each peer the cipher of its own section, of [Interface], or that of WireGuard', () => {
+    const choices = (ofInterface: string, ofPeer: string) => {
+      const text = `${HEAD}${ofInterface}${PEER}${ofPeer}`;
+      return parse(text).peers.map(({ cipher }) => cipher);
+    };
+    expect(choices('', '')).toEqual(['chacha20-poly1305']);
+    expect(choices('#gigatun: Cipher = auto\n', '')).toEqual(['auto']);
+    expect(choices('#gigatun: Cipher = auto\n', '#gigatun: Cipher = AES-256-GCM\n')).toEqual(['aes-256-gcm']);
+    expect(choices('', '#gigatun: Cipher = auto\n')).toEqual(['auto']);
   });
 
   it.each([
@@ -197,7 +208,7 @@ describe('a wrong line', () => {
     [
       '#gigatun: Lane = 2',
       11,
-      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Offloads, Announce',
+      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Offloads, Announce, TxQueueLength, Cipher',
     ],
     ['#gigatun: Lanes = 65', 19, 'expected a number of lanes from 1 to 64, got "65"'],
     [
@@ -207,6 +218,7 @@ describe('a wrong line', () => {
     ],
     ['#gigatun: Offloads = tun-tso,', 22, 'got ""'],
     ['#gigatun: Announce = yes', 22, 'expected "on" or "off", got "yes"'],
+    ['#gigatun: Cipher = none', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "none"'],
     ['#gigatun: hello', 11, 'expected Key = Value'],
   ])('%s is refused with line and column', (line, column, text) => {
     const problems = problemsOf(`${HEAD}${line}\n`);
@@ -229,7 +241,9 @@ describe('a wrong line', () => {
     ['#gigatun: Offloads = udp-gro', 22, 'expected one of auto, none, udp-gso, got "udp-gro"'],
     ['PersistentKeepalive = 65536', 23, 'expected "off" or seconds from 0 to 65535'],
     ['PublicKey = abc', 1, 'expected one PublicKey, got a second one (the first is on line 4)'],
-    ['#gigatun: Lanes = 2', 11, 'known here: Offloads, Announce'],
+    ['#gigatun: Lanes = 2', 11, 'known here: Offloads, Announce, Cipher'],
+    ['#gigatun: Lanes = 2', 11, 'expected a setting of this section, got "Lanes"'],
+    ['#gigatun: Cipher = aes', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "aes"'],
   ])('%s is refused in a peer', (line, column, text) => {
     const problems = problemsOf(`${HEAD}${PEER}${line}\n`);
     expect(problems).toHaveLength(1);
@@ -321,6 +335,7 @@ describe('any text', () => {
       'Endpoint',
       '#gigatun:',
       'Lanes',
+      'Cipher',
       '=',
       ',',
       '#',

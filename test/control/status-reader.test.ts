@@ -7,7 +7,15 @@ import { type DeviceSnapshot, sumSnapshots } from '../../src/ledger/snapshot.ts'
 
 const LANE = sumSnapshots([]);
 const SNAPSHOT: DeviceSnapshot = {
-  ...{ interface: 'wg0', aead: 'openssl', takenAtMs: 1, wallNs: 2, rssBytes: 3, processCpuNs: 4 },
+  ...{
+    interface: 'wg0',
+    aead: 'openssl',
+    peersByCipher: {},
+    takenAtMs: 1,
+    wallNs: 2,
+    rssBytes: 3,
+    processCpuNs: 4,
+  },
   lanes: [LANE, LANE],
   total: LANE,
 };
@@ -17,15 +25,8 @@ const STATUS: DeviceStatus = {
   peers: [
     {
       ...{ publicKey: 'y', endpoint: null, allowedIps: ['::/0'], latestHandshakeMs: 0, rxBytes: 0, txBytes: 0 },
-      ...{
-        persistentKeepaliveSeconds: 0,
-        hasPresharedKey: false,
-        isGigatun: false,
-        groupDatagramsMax: 64,
-        groupShortTail: true,
-        groupRetrySeconds: null,
-        lastFailure: null,
-      },
+      ...{ persistentKeepaliveSeconds: 0, hasPresharedKey: false, isGigatun: false, groupDatagramsMax: 64 },
+      ...{ groupShortTail: true, groupRetrySeconds: null, lastFailure: null, cipher: null },
     },
   ],
 };

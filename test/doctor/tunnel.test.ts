@@ -165,14 +165,15 @@ describe('a tunnel with', () => {
   });
 });
 
-it('what another version tells beside is shown, and what it does not tell is not missed', () => {
+it('counts the ciphers of those peers that have one; what another version tells instead is not missed', () => {
   const peers = [
     peerWith(),
-    Object.assign(peerWith(), { cipher: 'aes-256-gcm' }),
+    peerWith({ cipher: 'aes-256-gcm' }),
+    peerWith({ cipher: null }),
     Object.assign(peerWith(), { cipher: 7 }),
   ];
-  expect(judge({ status: { peers } }, 'ciphers')?.value).toBe('aes-256-gcm with 1');
-  expect(judge({}, 'ciphers')).toBeUndefined();
+  expect(judge({ status: { peers } }, 'ciphers')?.value).toBe('chacha20-poly1305 with 1, aes-256-gcm with 1');
+  expect(judge({ status: { peers: [peerWith({ cipher: null })] } }, 'ciphers')).toBeUndefined();
 });
 
 it.each([

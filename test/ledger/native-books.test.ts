@@ -9,7 +9,7 @@ import { Ledger } from '../../src/ledger/ledger.ts';
 import { openPage } from '../../src/ledger/page.ts';
 import { type LaneSnapshot, readPage } from '../../src/ledger/snapshot.ts';
 import { book, closeLane, openLane, seal, setKey, threadUsage, wait, wake } from '../../src/native/addon.ts';
-import { SEAL, USAGE } from '../../src/native/layout.ts';
+import { CIPHER, SEAL, USAGE } from '../../src/native/layout.ts';
 import type { LaneHandle } from '../../src/native/types.ts';
 import { onSharedCore, sharedCoreMissing } from './support/shared-core.ts';
 
@@ -35,7 +35,7 @@ function withLane(bookTime: boolean, use: (lane: Lane) => void): void {
   const { handle, wakeFd } = openLane({ arena, books: ledger.books, ...none, aead: 'openssl', bookTime });
   threadUsage(ledger.usage);
   ledger.begin();
-  setKey(handle, 0, new Uint8Array(32));
+  setKey(handle, 0, new Uint8Array(32), CIPHER.CHACHA20_POLY1305);
   const snapshot = (): LaneSnapshot => {
     book(handle, ACTIVITY.USER_CONTROL);
     threadUsage(ledger.usage);

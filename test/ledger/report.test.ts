@@ -137,6 +137,12 @@ describe('the table', () => {
     expect(text).not.toMatch(/balance|of wall\b(?! time)/);
   });
 
+  it('says how many peers use which cipher', () => {
+    const peersByCipher = { 'chacha20-poly1305': 1_200, 'aes-256-gcm': 1 };
+    const text = formatStats({ ...device, peersByCipher });
+    expect(text).toContain('AEAD openssl (chacha20-poly1305 1,200 peers, aes-256-gcm 1 peer), process');
+  });
+
   it('shows an unknown run-queue wait as unknown', () => {
     const unknown = laneWith('lane 0', { ...BULK, usage: { ...BULK.usage, RUN_QUEUE_WAIT_NS: -1 } });
     expect(formatStats(deviceWith([unknown]))).toMatch(/run-queue wait +–/);

@@ -1,12 +1,13 @@
 /** Seal and unseal through the addon, held equal to node:crypto and @noble/ciphers as slow twins. */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { gcm } from '@noble/ciphers/aes.js';
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GigatunError } from '../../src/errors.ts';
 import { ACTIVITY } from '../../src/ledger/catalog.ts';
 import { closeLane, seal, setKey, unseal } from '../../src/native/addon.ts';
-import { SEAL, UNSEAL } from '../../src/native/layout.ts';
+import { CIPHER, SEAL, UNSEAL } from '../../src/native/layout.ts';
 import { openTestLane, slowSum, type TestLane, titled } from './support.ts';
 
 const SLOT = 5;
@@ -16,7 +17,11 @@ const PAYLOAD_AT = 8192;
 const OUT_AT = 131072;
 const NEXT = ACTIVITY.USER_CONTROL;
 
+const CIPHERS = { 'chacha20-poly1305': CIPHER.CHACHA20_POLY1305, 'aes-256-gcm': CIPHER.AES_256_GCM } as const;
+const CIPHER_NAMES = ['chacha20-poly1305', 'aes-256-gcm'] as const;
+
 interface Message {
+  readonly cipher: keyof typeof CIPHERS;
   readonly key: Uint8Array;
   readonly nonceLow: number;
   readonly nonceHigh: number;
@@ -41,6 +46,7 @@ const bytes = (lengthMax: number): fc.Arbitrary<Uint8Array> =>
 
 const message: fc.Arbitrary<Message> = fc
   .record({
+    cipher: fc.constantFrom(...CIPHER_NAMES),
     key: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     nonceLow: word,
     nonceHigh: word,
@@ -57,10 +63,12 @@ const message: fc.Arbitrary<Message> = fc
     return { ...rest, checksum: wanted && fits ? { start, field, seed } : null };
   });
 
-function nonceOf({ nonceLow, nonceHigh }: Message): Uint8Array {
+/** Noise revision 34, sections 12.3 and 12.4. */
+function nonceOf({ cipher, nonceLow, nonceHigh }: Message): Uint8Array {
   const nonce = Buffer.alloc(12);
   nonce.writeInt32LE(nonceLow, 4);
   nonce.writeInt32LE(nonceHigh, 8);
+  if (cipher === 'aes-256-gcm') nonce.subarray(4).reverse();
   return nonce;
 }
 
@@ -74,8 +82,11 @@ function packetOf({ head, payload, padding, checksum }: Message): Buffer {
   return Buffer.concat([packet, Buffer.alloc(padding)]);
 }
 
+/** For node:crypto, whose types know AES-256-GCM alone to have this interface by its own name. */
+const cipherOf = ({ cipher }: Message): 'chacha20-poly1305' => cipher as 'chacha20-poly1305';
+
 function sealWithTwin(item: Message): Uint8Array {
-  const cipher = createCipheriv('chacha20-poly1305', item.key, nonceOf(item), { authTagLength: 16 });
+  const cipher = createCipheriv(cipherOf(item), item.key, nonceOf(item), { authTagLength: 16 });
   return Buffer.concat([cipher.update(packetOf(item)), cipher.final(), cipher.getAuthTag()]);
 }
 
@@ -95,14 +106,14 @@ function putSeal(lane: TestLane, item: Message, index = 0, slot = SLOT): void {
 }
 
 function sealOne(lane: TestLane, item: Message): Uint8Array {
-  setKey(lane.handle, SLOT, item.key);
+  setKey(lane.handle, SLOT, item.key, CIPHERS[item.cipher]);
   putSeal(lane, item);
   seal(lane.handle, COLUMN, 1, NEXT);
   return lane.arena.slice(OUT_AT, OUT_AT + paddedLength(item) + 16);
 }
 
 function unsealOne(lane: TestLane, item: Message, sealed: Uint8Array, slot = SLOT): { result: number; sum: number } {
-  setKey(lane.handle, SLOT, item.key);
+  setKey(lane.handle, SLOT, item.key, CIPHERS[item.cipher]);
   lane.arena.set(sealed, OUT_AT);
   lane.words.set([slot, item.nonceLow, item.nonceHigh, OUT_AT, sealed.length, 7, 7, 7], COLUMN / 4);
   const good = unseal(lane.handle, COLUMN, 1, NEXT);
@@ -148,7 +159,8 @@ describe.each([
       test('equals @noble/ciphers', () => {
         fc.assert(
           fc.property(message, (item) => {
-            const twin = chacha20poly1305(item.key, nonceOf(item)).encrypt(packetOf(item));
+            const noble = item.cipher === 'aes-256-gcm' ? gcm : chacha20poly1305;
+            const twin = noble(item.key, nonceOf(item)).encrypt(packetOf(item));
             expect(sealOne(lane, item)).toEqual(twin);
           }),
           { numRuns: 100 },
@@ -170,15 +182,17 @@ describe.each([
         );
       });
 
-      test('a batch over several keys equals its messages one by one', () => {
+      test('a batch over several keys and both ciphers equals its messages one by one', () => {
         const batch = fc.array(message, { minLength: 2, maxLength: 12 });
         fc.assert(
           fc.property(batch, (items) => {
-            for (const [i, item] of items.entries()) setKey(lane.handle, i % 3, (items[i % 3] ?? item).key);
+            for (const [i, { key, cipher }] of items.slice(0, 3).entries())
+              setKey(lane.handle, i, key, CIPHERS[cipher]);
             for (const [i, item] of items.entries()) putSeal(lane, item, i, i % 3);
             seal(lane.handle, COLUMN, items.length, NEXT);
             for (const [i, item] of items.entries()) {
-              const twin = sealWithTwin({ ...item, key: (items[i % 3] ?? item).key });
+              const { key, cipher } = items[i % 3] ?? item;
+              const twin = sealWithTwin({ ...item, key, cipher });
               const at = OUT_AT + i * 8192;
               expect(lane.arena.slice(at, at + twin.length)).toEqual(new Uint8Array(twin));
             }
@@ -190,7 +204,8 @@ describe.each([
       test('a checksum that comes to 0 is stored as 0xffff', () => {
         const head = Uint8Array.of(0xff, 0xff, 0, 0);
         const checksum = { start: 0, field: 2, seed: 0 };
-        const item = {
+        const item: Message = {
+          cipher: 'aes-256-gcm',
           key: new Uint8Array(32),
           nonceLow: 0,
           nonceHigh: 0,
@@ -244,8 +259,9 @@ describe.each([
       });
     });
 
-    describe('setKey', () => {
+    describe.each(CIPHER_NAMES)('setKey for %s', (cipher) => {
       const item: Message = {
+        cipher,
         key: new Uint8Array(32).fill(1),
         nonceLow: 1,
         nonceHigh: 0,
@@ -268,19 +284,38 @@ describe.each([
         expect(second).toEqual(new Uint8Array(sealWithTwin({ ...item, key: new Uint8Array(32).fill(2) })));
       });
 
+      test('a slot set again uses the new cipher with the same key', () => {
+        const first = sealOne(lane, item);
+        for (const other of CIPHER_NAMES.filter((name) => name !== cipher)) {
+          const second = sealOne(lane, { ...item, cipher: other });
+          expect(second).toEqual(new Uint8Array(sealWithTwin({ ...item, cipher: other })));
+          expect(unsealOne(lane, { ...item, cipher: other }, first).result).toBe(-1);
+        }
+        expect(unsealOne(lane, item, first).result).toBe(20);
+      });
+
+      test('one slot seals and unseals in turn', () => {
+        const sealed = sealOne(lane, item);
+        for (let round = 0; round < 3; round++) {
+          expect(unsealOne(lane, item, sealed).result).toBe(20);
+          expect(sealOne(lane, item)).toEqual(sealed);
+        }
+      });
+
       test('the key is copied', () => {
         const key = item.key.slice();
-        setKey(lane.handle, SLOT, key);
+        setKey(lane.handle, SLOT, key, CIPHERS[cipher]);
         key.fill(9);
         putSeal(lane, item);
         seal(lane.handle, COLUMN, 1, NEXT);
         expect(lane.arena.slice(OUT_AT, OUT_AT + 36)).toEqual(new Uint8Array(sealWithTwin(item)));
       });
 
-      test('the last slot works, the one behind it is a RangeError', () => {
-        setKey(lane.handle, 2 ** 20 - 1, item.key);
-        expect(() => setKey(lane.handle, 2 ** 20, item.key)).toThrow(RangeError);
-        expect(() => setKey(lane.handle, 0, new Uint8Array(31))).toThrow(RangeError);
+      test('the last slot works; the one behind it, a short key and an unknown cipher are RangeErrors', () => {
+        setKey(lane.handle, 2 ** 20 - 1, item.key, CIPHERS[cipher]);
+        expect(() => setKey(lane.handle, 2 ** 20, item.key, CIPHERS[cipher])).toThrow(RangeError);
+        expect(() => setKey(lane.handle, 0, new Uint8Array(31), CIPHERS[cipher])).toThrow(RangeError);
+        expect(() => setKey(lane.handle, 0, item.key, CIPHER.COUNT)).toThrow(RangeError);
       });
     });
 
@@ -288,7 +323,7 @@ describe.each([
       const [item] = fc.sample(message, { numRuns: 1, seed: 3 });
       if (item === undefined) throw new Error('unreachable');
       const sealed = sealOne(lane, item);
-      const decipher = createDecipheriv('chacha20-poly1305', item.key, nonceOf(item), { authTagLength: 16 });
+      const decipher = createDecipheriv(cipherOf(item), item.key, nonceOf(item), { authTagLength: 16 });
       decipher.setAuthTag(sealed.subarray(-16));
       expect(Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()])).toEqual(packetOf(item));
     });

@@ -1,6 +1,6 @@
 /**
  * The C core by itself, under AddressSanitizer and UBSan: its own tests, and every AEAD back end (OpenSSL by way of EVP
- * and directly, ipsec-mb) over Wycheproof, RFC 8439 and random cases. Direct calls into OpenSSL need a libcrypto whose
+ * and directly, ipsec-mb) over Wycheproof, RFC 8439 and random cases of both ciphers. Direct calls into OpenSSL need a libcrypto whose
  * inner routines can be linked: the static one.
  */
 import { spawnSync } from 'node:child_process';
@@ -77,19 +77,29 @@ describe('the core under sanitizers', () => {
 });
 
 interface AeadCase {
+  readonly cipher: CipherName;
   readonly fields: readonly string[]; // key, nonce, associated data, message, ciphertext, tag: hexadecimal
   readonly valid: boolean;
 }
 
-/** Cases whose nonce has 96 bits: no other can be expressed. */
-function wycheproofCases(): AeadCase[] {
-  const file = loadVectors<WycheproofFile<WycheproofAeadCase>>('wycheproof-chacha20_poly1305.json', ABSENT);
-  const cases = casesOf(file).filter(({ iv }) => iv.length === 24);
-  return cases.map((c) => ({ fields: [c.key, c.iv, c.aad, c.msg, c.ct, c.tag], valid: c.result === 'valid' }));
+type CipherName = 'chacha20-poly1305' | 'aes-256-gcm';
+
+/** Files of Wycheproof, and how many of their cases have a key of 256 bits, a nonce of 96 and a tag of 128: no other can be expressed. */
+const WYCHEPROOF: readonly [CipherName, string, number][] = [
+  ['chacha20-poly1305', 'wycheproof-chacha20_poly1305.json', 316],
+  ['aes-256-gcm', 'wycheproof-aes_gcm.json', 66],
+];
+
+function wycheproofCases(cipher: CipherName, name: string): AeadCase[] {
+  const cases = casesOf(loadVectors<WycheproofFile<WycheproofAeadCase>>(name, ABSENT));
+  return cases
+    .filter(({ key, iv, tag }) => key.length === 64 && iv.length === 24 && tag.length === 32)
+    .map((c) => ({ cipher, fields: [c.key, c.iv, c.aad, c.msg, c.ct, c.tag], valid: c.result === 'valid' }));
 }
 
 /** RFC 8439, 2.8.2. */
 const RFC_CASE: AeadCase = {
+  cipher: 'chacha20-poly1305',
   fields: [
     '808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f',
     '070000004041424344454647',
@@ -106,17 +116,17 @@ const RFC_CASE: AeadCase = {
 };
 
 /** A message of this length as node:crypto seals it, or the same with one bit of ciphertext or tag turned. */
-function randomCase(length: number, valid: boolean): AeadCase {
+function randomCase(name: CipherName, length: number, valid: boolean): AeadCase {
   const [key, nonce, associated, message] = [32, 12, length % 40, length].map((size) => randomBytes(size));
   if (!key || !nonce || !associated || !message) throw new Error('unreachable');
-  const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: 16 });
+  const cipher = createCipheriv(name as 'chacha20-poly1305', key, nonce, { authTagLength: 16 });
   cipher.setAAD(associated, { plaintextLength: length });
   const sealed = Buffer.concat([cipher.update(message), cipher.final(), cipher.getAuthTag()]);
   const turned = length * 7919 + 3;
   const at = turned % sealed.length;
   if (!valid) sealed[at] = (sealed[at] ?? 0) ^ (1 << (turned % 8));
   const parts = [key, nonce, associated, message, sealed.subarray(0, length), sealed.subarray(length)];
-  return { fields: parts.map((part) => part.toString('hex')), valid };
+  return { cipher: name, fields: parts.map((part) => part.toString('hex')), valid };
 }
 
 /** Lengths around every boundary: blocks of 16 and 64 bytes, vector widths, and the direct way's scratch of 2,048. */
@@ -126,7 +136,9 @@ function randomCases(): AeadCase[] {
   );
   return edges
     .filter((length) => length >= 0)
-    .flatMap((length) => [randomCase(length, true), randomCase(length, false)]);
+    .flatMap((length) =>
+      WYCHEPROOF.flatMap(([name]) => [randomCase(name, length, true), randomCase(name, length, false)]),
+    );
 }
 
 let aeadProgram: string | undefined;
@@ -143,8 +155,8 @@ describe.each([
 ])('the AEAD back end %s', (way, wayMissing) => {
   const runCases = (cases: AeadCase[]) => {
     aeadProgram ??= compileAead();
-    const line = ({ fields, valid }: AeadCase) =>
-      [...fields.map((f) => f || '-'), valid ? 'valid' : 'invalid'].join(' ');
+    const line = ({ cipher, fields, valid }: AeadCase) =>
+      [cipher, ...fields.map((f) => f || '-'), valid ? 'valid' : 'invalid'].join(' ');
     return spawnSync(aeadProgram, [way], { input: cases.map(line).join('\n'), encoding: 'utf8' });
   };
 
@@ -158,11 +170,13 @@ describe.each([
     },
   );
 
-  const wycheproof = vectorTitle(titled('passes every Wycheproof case with a 96-bit nonce', wayMissing));
-  test.skipIf(wayMissing !== null || !vectorsArePresent)(wycheproof, { timeout: 60_000 }, () => {
-    const cases = wycheproofCases();
-    expect(cases.length).toBe(316);
-    const { status, stdout, stderr } = runCases(cases);
-    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'cases 316\n', stderr: '' });
-  });
+  for (const [cipher, file, count] of WYCHEPROOF) {
+    const title = vectorTitle(titled(`passes every Wycheproof case of ${cipher}`, wayMissing));
+    test.skipIf(wayMissing !== null || !vectorsArePresent)(title, { timeout: 60_000 }, () => {
+      const cases = wycheproofCases(cipher, file);
+      expect(cases.length).toBe(count);
+      const { status, stdout, stderr } = runCases(cases);
+      expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `cases ${count}\n`, stderr: '' });
+    });
+  }
 });

@@ -48,7 +48,7 @@ function openLanes() {
   structuredClone(lanes.arenaDetached.arena, { transfer: [lanes.arenaDetached.arena.buffer] });
   structuredClone(lanes.booksDetached.books, { transfer: [lanes.booksDetached.books.buffer] });
   addon.closeLane(lanes.closed.handle);
-  for (const slot of [0, 1, 2]) addon.setKey(lanes.good.handle, slot, new Uint8Array(32).fill(slot));
+  for (const slot of [0, 1, 2]) addon.setKey(lanes.good.handle, slot, new Uint8Array(32).fill(slot), slot % 2);
   return lanes;
 }
 
@@ -103,7 +103,12 @@ const count = fc.constantFrom(0, 1, 2, 17, 64, 1024, 1025);
 const start = fc.constantFrom(0, 4096, 16_384, 65_536, ARENA_LENGTH - 65_568);
 const room = fc.constantFrom(0, 65_536, 65_568, 100_000, ARENA_LENGTH);
 const slot = fc.oneof(fc.nat(4), fc.constantFrom(2 ** 20 - 1, 2 ** 20));
-const key = fc.oneof(fc.constant(null), fc.uint8Array({ minLength: 30, maxLength: 34 }));
+const key = fc.oneof(
+  fc.constant(null),
+  fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  fc.uint8Array({ maxLength: 64 }),
+);
+const cipher = fc.nat(3);
 
 /** Arguments of each export, as its declaration has them. */
 const verbs = {
@@ -114,11 +119,12 @@ const verbs = {
       port: fc.constantFrom(0, 1, 65_535, 65_536),
       reusePort: flag,
       joinPort: flag,
+      gro: flag,
       fwmark: number,
       bufferLength: fc.nat(1 << 20),
     }),
   ],
-  linkInfo: [fd, name],
+  linkInfo: [fd, name, fd],
   openLane: [
     record({
       arena: fc.constantFrom(new Uint8Array(64), new Uint8Array(new SharedArrayBuffer(64))),
@@ -139,7 +145,7 @@ const verbs = {
   sendUdp: [handle, column, count, next],
   seal: [handle, column, count, next],
   unseal: [handle, column, count, next],
-  setKey: [handle, slot, key],
+  setKey: [handle, slot, key, cipher],
   book: [handle, next],
   threadUsage: [array],
 };

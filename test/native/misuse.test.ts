@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as native from '../../src/native/addon.ts';
-import { BOOKS, SEAL, TUN_OFFLOAD, UNSEAL } from '../../src/native/layout.ts';
+import { BOOKS, CIPHER, SEAL, TUN_OFFLOAD, UNSEAL } from '../../src/native/layout.ts';
 import type { LaneHandle, LaneOptions } from '../../src/native/types.ts';
 import { ARENA_LENGTH, openTestLane, type TestLane } from './support.ts';
 
@@ -15,7 +15,7 @@ const RUNS = 1000;
 let lane: TestLane;
 beforeAll(() => {
   lane = openTestLane();
-  native.setKey(lane.handle, 0, new Uint8Array(32));
+  native.setKey(lane.handle, 0, new Uint8Array(32), CIPHER.CHACHA20_POLY1305);
 });
 afterAll(() => native.closeLane(lane.handle));
 

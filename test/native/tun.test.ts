@@ -82,13 +82,15 @@ describe.skipIf(missing !== null)(titled('a TUN', missing), () => {
   });
 
   test('tells index, MTU and state from whichever namespace it is in', () => {
-    const down = native.linkInfo(tun.fd, '');
-    expect(down).toMatchObject({ mtu: 1500, up: false });
+    const down = native.linkInfo(tun.fd, '', -1);
+    expect(down).toMatchObject({ mtu: 1500, up: false, txQueueLength: 500 });
     bringUp();
     inside('ip', 'link', 'set', NAME, 'mtu', '1420');
-    expect(native.linkInfo(tun.fd, '')).toEqual({ index: down.index, mtu: 1420, up: true });
-    expect(() => native.linkInfo(-1, NAME)).toThrow(expect.objectContaining({ code: 'ENODEV' }));
-    expect(native.linkInfo(-1, 'lo').index).toBe(1);
+    const set = { index: down.index, mtu: 1420, up: true, txQueueLength: 20 };
+    expect(native.linkInfo(tun.fd, '', 20)).toEqual(set);
+    expect(native.linkInfo(tun.fd, '', -1)).toEqual(set);
+    expect(() => native.linkInfo(-1, NAME, -1)).toThrow(expect.objectContaining({ code: 'ENODEV' }));
+    expect(native.linkInfo(-1, 'lo', -1).index).toBe(1);
   });
 
   test('that is down reads as empty, and refuses writes with EIO', () => {
@@ -180,7 +182,7 @@ async function liveAndDie(): Promise<void> {
     const addon = require('node-gyp-build')(require('node:worker_threads').workerData);
     globalThis.lanes = Array.from({ length: 5 }, () => addon.openLane({ arena: new Uint8Array(new SharedArrayBuffer(65536)),
       books: new Float64Array(64), tunFd: -1, udp4Fd: -1, udp6Fd: -1, aead: 'openssl', bookTime: true }));
-    for (const { handle } of lanes) { addon.setKey(handle, 1, new Uint8Array(32)); addon.wait(handle, 1, 0, 11); }
+    for (const { handle } of lanes) { addon.setKey(handle, 1, new Uint8Array(32), 0); addon.wait(handle, 1, 0, 11); }
     addon.closeLane(lanes[0].handle);`;
   const root = new URL('../..', import.meta.url).pathname;
   const worker = new Worker(script, { eval: true, workerData: root });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seal, unseal } from '../../src/protocol/aead.ts';
+import { CIPHERS } from '../../src/protocol/cipher.ts';
 import { fromHex, toHex } from '../vectors/load.ts';
 
 const SUNSCREEN =
@@ -10,6 +11,7 @@ describe('ChaCha20-Poly1305', () => {
   it('seals the example of RFC 8439, section 2.8.2', () => {
     const key = Uint8Array.from({ length: 32 }, (_, position) => 0x80 + position);
     const sealed = seal(
+      'chacha20-poly1305',
       key,
       fromHex('070000004041424344454647'),
       fromHex('50515253c0c1c2c3c4c5c6c7'),
@@ -24,6 +26,7 @@ describe('ChaCha20-Poly1305', () => {
 
   it('unseals the example of RFC 8439, appendix A.5', () => {
     const plaintext = unseal(
+      'chacha20-poly1305',
       fromHex('1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0'),
       fromHex('000000000102030405060708'),
       fromHex('f33388860000000000004e91'),
@@ -42,22 +45,45 @@ describe('ChaCha20-Poly1305', () => {
         'or to cite them other than as /“work in progress./”',
     );
   });
+});
 
+describe('AES-256-GCM', () => {
+  // The GCM specification of McGrew and Viega, appendix B, test case 16.
+  const [key, nonce, ad, plaintext, sealed] = [
+    'feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308',
+    'cafebabefacedbaddecaf888',
+    'feedfacedeadbeeffeedfacedeadbeefabaddad2',
+    'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39',
+    '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662' +
+      '76fc6ece0f4e1768cddf8853bb2d551b',
+  ].map(fromHex);
+
+  it("seals and unseals the specification's test case 16", () => {
+    expect(seal('aes-256-gcm', key, nonce, ad, plaintext)).toEqual(sealed);
+    expect(unseal('aes-256-gcm', key, nonce, ad, sealed)).toEqual(plaintext);
+  });
+
+  it('unseals nothing that another cipher sealed', () => {
+    expect(unseal('chacha20-poly1305', key, nonce, ad, sealed)).toBeNull();
+  });
+});
+
+describe.each(CIPHERS)('%s', (cipher) => {
   it('refuses a message with any bit changed, or cut at any place', () => {
     const key = new Uint8Array(32).fill(7);
     const nonce = new Uint8Array(12);
     const ad = Uint8Array.of(1, 2, 3);
-    const sealed = seal(key, nonce, ad, Buffer.from('a secret'));
-    expect(Buffer.from(unseal(key, nonce, ad, sealed) ?? []).toString()).toBe('a secret');
+    const sealed = seal(cipher, key, nonce, ad, Buffer.from('a secret'));
+    expect(Buffer.from(unseal(cipher, key, nonce, ad, sealed) ?? []).toString()).toBe('a secret');
     fc.assert(
       fc.property(fc.nat(sealed.length * 8 - 1), (bit) => {
         const changed = Uint8Array.from(sealed);
         changed[bit >> 3] ^= 1 << (bit & 7);
-        expect(unseal(key, nonce, ad, changed)).toBeNull();
+        expect(unseal(cipher, key, nonce, ad, changed)).toBeNull();
       }),
     );
     for (let length = 0; length < sealed.length; length++) {
-      expect(unseal(key, nonce, ad, sealed.subarray(0, length))).toBeNull();
+      expect(unseal(cipher, key, nonce, ad, sealed.subarray(0, length))).toBeNull();
     }
   });
 
@@ -65,8 +91,8 @@ describe('ChaCha20-Poly1305', () => {
     const key = new Uint8Array(32);
     for (const length of [0, 8, 11, 13, 24]) {
       const nonce = new Uint8Array(length);
-      expect(() => seal(key, nonce, key, key)).toThrow(RangeError);
-      expect(() => unseal(key, nonce, key, key)).toThrow(RangeError);
+      expect(() => seal(cipher, key, nonce, key, key)).toThrow(RangeError);
+      expect(() => unseal(cipher, key, nonce, key, key)).toThrow(RangeError);
     }
   });
 });

@@ -32,8 +32,8 @@ describe('A handshake', () => {
     expect(initiator.localIndex).toBe(responder.remoteIndex);
     expect(initiator.remoteIndex).toBe(responder.localIndex);
     expect([initiator.initiator, responder.initiator]).toEqual([true, false]);
-    const sealed = seal(initiator.sendKey, new Uint8Array(12), NOTHING, Buffer.from('hello'));
-    expect(unseal(responder.receiveKey, new Uint8Array(12), NOTHING, sealed)).toEqual(
+    const sealed = seal(initiator.cipher, initiator.sendKey, new Uint8Array(12), NOTHING, Buffer.from('hello'));
+    expect(unseal(responder.cipher, responder.receiveKey, new Uint8Array(12), NOTHING, sealed)).toEqual(
       Uint8Array.from(Buffer.from('hello')),
     );
   });

@@ -65,7 +65,7 @@ function letters(keypairs: readonly Keypair[]): string {
 }
 
 function keypair(letter: string): Keypair {
-  return { id: idOf(letter), localIndex: idOf(letter), initiator: true, bornMs: 0 };
+  return { id: idOf(letter), cipher: 'chacha20-poly1305', localIndex: idOf(letter), initiator: true, bornMs: 0 };
 }
 
 function idOf(letter: string): number {

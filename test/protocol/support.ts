@@ -44,9 +44,9 @@ export class Side {
   readonly endpoint: Endpoint;
   peer = -1;
 
-  constructor(seed: number, timing: Timing = WIREGUARD_TIMING) {
+  constructor(seed: number, timing: Timing = WIREGUARD_TIMING, prefersAes = true) {
     const random = seededBytes(seed);
-    this.machine = new DeviceMachine({ privateKey: random(32), timing, random });
+    this.machine = new DeviceMachine({ privateKey: random(32), timing, random, prefersAes });
     this.endpoint = endpoint(seed & 0xff);
   }
 

@@ -5,8 +5,8 @@ export interface Datagram {
   readonly length: number;
 }
 
-/** Longest UDP payload over IPv4, which bounds a group as well. */
-const GROUP_BYTES_MAX = 65_507;
+/** Longest group: with all its headers below 65,536 bytes. */
+const GROUP_BYTES_MAX = 65_408;
 
 /** Consecutive datagrams in groups: one peer, equal lengths but for a shorter last one, and no limit passed. */
 export function groupDatagrams(datagrams: readonly Datagram[], datagramsMax: number): Datagram[][] {

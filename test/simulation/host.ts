@@ -4,6 +4,7 @@
  */
 import type { Endpoint } from '../../src/packet/endpoint.ts';
 import type { Action } from '../../src/protocol/action.ts';
+import type { Cipher, CipherChoice } from '../../src/protocol/cipher.ts';
 import type { Timing } from '../../src/protocol/constants.ts';
 import { DeviceMachine } from '../../src/protocol/device-machine.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -20,6 +21,7 @@ export interface HostOptions {
   readonly privateKey: Uint8Array;
   readonly random: (length: number) => Uint8Array;
   readonly persistentKeepaliveSeconds: number;
+  readonly cipher: CipherChoice;
 }
 
 /** What hosts of one simulation share. */
@@ -49,7 +51,7 @@ export class Host implements Receiver {
     this.options = options;
     this.#around = around;
     const { privateKey, timing, random } = options;
-    this.machine = new DeviceMachine({ privateKey: Uint8Array.from(privateKey), timing, random });
+    this.machine = new DeviceMachine({ privateKey: Uint8Array.from(privateKey), timing, random, prefersAes: true });
     this.lane = new Lane(this, timing, around.facts);
     this.endpoint = endpoint ?? around.network.attach(this);
     around.network.attachAt(this, this.endpoint);
@@ -57,6 +59,11 @@ export class Host implements Receiver {
 
   get nowMs(): number {
     return this.#around.queue.nowMs;
+  }
+
+  /** Cipher of the keypair that is sent with. */
+  get cipher(): Cipher | null {
+    return this.machine.status(this.#peer).cipher;
   }
 
   get isHandshakeUnderWay(): boolean {
@@ -69,8 +76,8 @@ export class Host implements Receiver {
   }
 
   addPeer(publicKey: Uint8Array, endpoint: Endpoint | null): void {
-    const { persistentKeepaliveSeconds } = this.options;
-    this.#peer = this.machine.addPeer(publicKey, { persistentKeepaliveSeconds });
+    const { persistentKeepaliveSeconds, cipher } = this.options;
+    this.#peer = this.machine.addPeer(publicKey, { persistentKeepaliveSeconds, cipher });
     this.peerEndpoint = endpoint;
     this.#planWake();
   }

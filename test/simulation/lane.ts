@@ -151,15 +151,15 @@ export class Lane {
   }
 
   #install(keypair: NewKeypair, place: 'current' | 'next'): void {
-    const { id, localIndex, remoteIndex, initiator, bornMs } = keypair;
+    const { id, cipher, localIndex, remoteIndex, initiator, bornMs } = keypair;
     const laneKeypair: LaneKeypair = {
       id,
       localIndex,
       remoteIndex,
       initiator,
       bornMs,
-      sendKey: takeKey(keypair.sendKey),
-      receiveKey: takeKey(keypair.receiveKey),
+      sendKey: `${cipher} ${takeKey(keypair.sendKey)}`,
+      receiveKey: `${cipher} ${takeKey(keypair.receiveKey)}`,
       window: new Int32Array(REPLAY_WINDOW_WORDS),
       newest: new Float64Array(1),
       counter: 0,

@@ -1,4 +1,5 @@
 /** A simulation: two hosts, a network, and traffic between them, all from one seed. */
+import { CIPHER_DEFAULT, type CipherChoice } from '../../src/protocol/cipher.ts';
 import { type Timing, WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import { seededBytes, seededRandom } from '../protocol/support.ts';
 import { EventQueue } from './event-queue.ts';
@@ -12,6 +13,8 @@ export interface WorldOptions {
   readonly timing?: Timing;
   readonly conditions?: Partial<Conditions>;
   readonly persistentKeepaliveSeconds?: number;
+  /** Cipher that each end chooses; default WireGuard's. */
+  readonly ciphers?: { readonly [Name in HostName]: CipherChoice };
 }
 
 const SECOND_MS = 1000;
@@ -34,7 +37,8 @@ export class World {
     this.network = new Network(this.#queue, this.random);
     this.setConditions(options.conditions ?? {});
     const seconds = options.persistentKeepaliveSeconds ?? 0;
-    this.#hosts = { a: this.#newHost('a', seconds), b: this.#newHost('b', seconds) };
+    const { a: cipherA, b: cipherB } = options.ciphers ?? { a: CIPHER_DEFAULT, b: CIPHER_DEFAULT };
+    this.#hosts = { a: this.#newHost('a', seconds, cipherA), b: this.#newHost('b', seconds, cipherB) };
     const { a, b } = this.#hosts;
     a.addPeer(publicKeyOf(b), b.endpoint);
     b.addPeer(publicKeyOf(a), a.endpoint);
@@ -82,12 +86,12 @@ export class World {
   }
 
   /** A host loses all but its configuration: static keys, and where it last saw the peer if it is configured so. */
-  restart(name: HostName): void {
+  restart(name: HostName, cipher: CipherChoice = this.#hosts[name].options.cipher): void {
     const old = this.#hosts[name];
     const other = name === 'a' ? this.b : this.a;
     old.stop();
     this.facts.restarted(name);
-    const host = new Host(old.options, this.#around, old.endpoint);
+    const host = new Host({ ...old.options, cipher }, this.#around, old.endpoint);
     host.clockOffsetMs = old.clockOffsetMs;
     host.addPeer(publicKeyOf(other), other.endpoint);
     this.#hosts[name] = host;
@@ -104,10 +108,10 @@ export class World {
     return { queue: this.#queue, network: this.network, facts: this.facts };
   }
 
-  #newHost(name: HostName, persistentKeepaliveSeconds: number): Host {
+  #newHost(name: HostName, persistentKeepaliveSeconds: number, cipher: CipherChoice): Host {
     const random = seededBytes(Math.floor(this.random() * 2 ** 31));
     return new Host(
-      { name, timing: this.timing, privateKey: random(32), random, persistentKeepaliveSeconds },
+      { name, timing: this.timing, privateKey: random(32), random, persistentKeepaliveSeconds, cipher },
       this.#around,
       null,
     );

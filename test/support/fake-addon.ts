@@ -68,6 +68,7 @@ export interface UdpArrival {
 }
 
 const HANDLE = {} as LaneHandle;
+type SetKeyArguments = readonly [key: Uint8Array, cipher: number] | readonly [key: null];
 
 export class FakeAddon implements Addon {
   bytes: Uint8Array = new Uint8Array(0);
@@ -76,6 +77,8 @@ export class FakeAddon implements Addon {
   nowMs = 1_000_000;
   /** Keys by slot. */
   readonly keys: Map<number, Uint8Array> = new Map();
+  /** Their ciphers. */
+  readonly ciphers: Map<number, number> = new Map();
   /** Packets that wait in the TUN, virtio header first. */
   readonly tunQueue: Uint8Array[] = [];
   readonly udpQueue: Record<4 | 6, UdpArrival[]> = { 4: [], 6: [] };
@@ -115,7 +118,7 @@ export class FakeAddon implements Addon {
   }
 
   linkInfo(): LinkInfo {
-    return { index: 1, mtu: 1420, up: true };
+    return { index: 1, mtu: 1420, up: true, txQueueLength: 500 };
   }
 
   closeLane(): void {
@@ -242,9 +245,12 @@ export class FakeAddon implements Addon {
     return good;
   }
 
-  setKey(_handle: LaneHandle, slot: number, key: Uint8Array | null): void {
-    if (key === null) this.keys.delete(slot);
-    else this.keys.set(slot, Uint8Array.from(key));
+  setKey(_handle: LaneHandle, slot: number, ...[key, cipher]: SetKeyArguments): void {
+    this.keys.delete(slot);
+    this.ciphers.delete(slot);
+    if (key === null) return;
+    this.keys.set(slot, Uint8Array.from(key));
+    this.ciphers.set(slot, cipher);
   }
 
   book(_handle: LaneHandle, next: number): void {

@@ -6,6 +6,7 @@ import { LaneContext } from '../../src/lane-context.ts';
 import { COUNTER, type CounterName } from '../../src/ledger/catalog.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { openPage } from '../../src/ledger/page.ts';
+import { CIPHER } from '../../src/native/layout.ts';
 import { Arena } from '../../src/packet/arena.ts';
 import { DROP, DROP_REASONS, type DropName } from '../../src/packet/drop-reason.ts';
 import { type Endpoint, writeEndpoint } from '../../src/packet/endpoint.ts';
@@ -91,8 +92,8 @@ export class FakeLane {
     const bornMs = options.bornMs ?? this.addon.nowMs;
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);
     this.context.receivers.set(localIndex, keypair);
-    this.addon.setKey(this.context.handle, keypair.sendKeySlot, keyOf(id));
-    this.addon.setKey(this.context.handle, keypair.receiveKeySlot, keyOf(id));
+    this.addon.setKey(this.context.handle, keypair.sendKeySlot, keyOf(id), CIPHER.CHACHA20_POLY1305);
+    this.addon.setKey(this.context.handle, keypair.receiveKeySlot, keyOf(id), CIPHER.CHACHA20_POLY1305);
     return keypair;
   }
 

@@ -18,13 +18,16 @@ const FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const INK = '#1f2933';
 const FAINT = '#616e7c';
 
-const COLOURS: Readonly<Record<SubjectName, string>> = {
+/** Subjects without a colour of their own, gigatun's variants, have that of gigatun, paler. */
+const VARIANT_COLOUR = '#84c5f4';
+const COLOURS: Partial<Readonly<Record<SubjectName, string>>> = {
   veth: '#9aa5b1',
   'veth-plain': '#cbd2d9',
   floor: '#52606d',
   'floor-aes': '#7b8794',
   'floor-shared': '#3e4c59',
   gigatun: '#0967d2',
+  'gigatun-aes': '#2bb0ed',
   'gigatun-no-books': '#47a3f3',
   'wireguard-go': '#de911d',
 };
@@ -80,6 +83,7 @@ function panelsOf(result: BenchResult): Panel[] {
     panel('TCP, 1 stream: CPU-seconds per GB (less is better)', 'tcp1', 'cpuSecondsPerGb'),
     panel('UDP, 64 bytes: thousand packets/s delivered', 'udp64', 'deliveredPerSecond', 1e-3),
     panel('UDP, 1,350 bytes: thousand packets/s delivered', 'udp1350', 'deliveredPerSecond', 1e-3),
+    panel('UDP in groups, as QUIC sends: Gbit/s', 'udpgso', 'gigabitsPerSecond'),
     panel('ping p50, idle: ms (less is better)', 'ping', 'p50Ms'),
     panel('ping p50 under TCP load: ms (less is better)', 'pingload', 'p50Ms'),
     { title: 'resident memory of both ends: MB (less is better)', values: memory },
@@ -95,7 +99,14 @@ function drawPanel({ title, values }: Panel): string[] {
     const weight = name === 'gigatun' ? 600 : 400;
     return [
       text(LABEL_WIDTH - 8, middle, name, { 'text-anchor': 'end', 'font-weight': weight }),
-      element('rect', { x: LABEL_WIDTH, y, width: length.toFixed(1), height: BAR_HEIGHT, rx: 2, fill: COLOURS[name] }),
+      element('rect', {
+        x: LABEL_WIDTH,
+        y,
+        width: length.toFixed(1),
+        height: BAR_HEIGHT,
+        rx: 2,
+        fill: COLOURS[name] ?? VARIANT_COLOUR,
+      }),
       text(LABEL_WIDTH + length + 6, middle, significant(value), { 'font-weight': weight }),
     ].join('');
   });

@@ -2,6 +2,8 @@
 import type { EndStats } from '../gigatun-stats.ts';
 import type { Machine } from '../machine.ts';
 import { type Summary, summarize } from '../statistics.ts';
+import { type Cost, sumCosts } from './cost.ts';
+import type { LeftOut } from './needs.ts';
 import type { SubjectName } from './subjects.ts';
 import type { MetricId, Sample, TestId } from './tests.ts';
 
@@ -15,6 +17,9 @@ export interface SubjectFacts {
 
 /** Medians and spread, by test, subject and metric. A subject that a test could not be run on is absent there. */
 export type Figures = Partial<Record<TestId, Partial<Record<SubjectName, Partial<Record<MetricId, Summary>>>>>>;
+
+/** Where gigatun's time went, over all rounds, by test and subject; only of subjects that keep books. */
+export type Costs = Partial<Record<TestId, Partial<Record<SubjectName, Cost>>>>;
 
 export interface BenchFailure {
   readonly test: TestId;
@@ -36,7 +41,10 @@ export interface BenchResult {
   };
   readonly warnings: readonly string[];
   readonly subjects: readonly SubjectFacts[];
+  /** Subjects that this machine cannot run. */
+  readonly leftOut: readonly LeftOut[];
   readonly figures: Figures;
+  readonly costs: Costs;
   /** Books of gigatun's two ends over the whole run. */
   readonly books: readonly EndStats[];
   readonly failures: readonly BenchFailure[];
@@ -47,6 +55,8 @@ export interface Run {
   readonly test: TestId;
   readonly subject: SubjectName;
   readonly sample: Sample;
+  /** null where the subject keeps no books. */
+  readonly cost: Cost | null;
 }
 
 /** Medians over all runs of the same test and subject. */
@@ -58,6 +68,19 @@ export function figuresOf(runs: readonly Run[]): Figures {
     bySubject[subject] ??= summarizeSamples(runs.filter((run) => run.test === test && run.subject === subject));
   }
   return figures;
+}
+
+/** Sums over all runs of the same test and subject. */
+export function costsOf(runs: readonly Run[]): Costs {
+  const costs: Costs = {};
+  for (const { test, subject } of runs) {
+    const own = runs.filter((run) => run.test === test && run.subject === subject);
+    const known = own.flatMap(({ cost }) => (cost === null ? [] : [cost]));
+    const bySubject = costs[test] ?? {};
+    costs[test] = bySubject;
+    if (known.length > 0) bySubject[subject] ??= sumCosts(known);
+  }
+  return costs;
 }
 
 function summarizeSamples(runs: readonly Run[]): Partial<Record<MetricId, Summary>> {

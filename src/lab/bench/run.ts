@@ -1,43 +1,88 @@
 /**
- * A bench run: opens all subjects, then goes round: each test, each subject, again and again, so that what the machine does
- * meanwhile meets all alike. Writes the result as JSON, Markdown and SVG.
+ * A bench run: opens all subjects that this machine can run, goes round them, and gives back everything that was measured. What
+ * is shown and kept of it is the caller's: `npm run bench` (bench/run.mjs) or `gigatun bench` (src/cli/bench.ts).
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { GigatunError } from '../../errors.ts';
 import { defaultCongestion, runTcp } from '../iperf.ts';
 import { busyWarning, examineMachine } from '../machine.ts';
 import { Lab } from '../namespaces.ts';
 import { examinePrivilege, judgePrivilege } from '../privilege.ts';
-import { roughDuration, type Screen, showPhase } from '../progress.ts';
-import { significant, summarize } from '../statistics.ts';
-import { usageOfAll } from '../usage.ts';
+import { endAllNow } from '../process.ts';
+import type { Screen } from '../progress.ts';
 import { compareBooks } from './books.ts';
 import { toMarkdown } from './markdown.ts';
-import { BENCH_USAGE, type BenchOptions, parseBenchOptions } from './options.ts';
-import { type BenchFailure, type BenchResult, figuresOf, type Run, type SubjectFacts } from './result.ts';
-import { openSubject, type Subject, type SubjectName } from './subjects.ts';
-import { METRICS, type Sample, TESTS, type TestId } from './tests.ts';
+import { requirePrograms, runnable } from './needs.ts';
+import { type BenchOptions, benchUsage, parseBenchOptions } from './options.ts';
+import { type BenchResult, costsOf, figuresOf } from './result.ts';
+import { soak } from './soak.ts';
+import { stageBench } from './stage-report.ts';
+import { openSubject, type Subject } from './subjects.ts';
+import { readable } from './table.ts';
+import { Tour } from './tour.ts';
 import { writeResult } from './write.ts';
 
 const WARM_UP_SECONDS = 1;
-const SETTLE_MS = 200;
-const ATTEMPTS = 2;
 
-/** Runs a bench from its command-line arguments. Returns the exit status: 1 when a run failed or a byte was wrong. */
+/** What a bench prints: progress on one screen, results on another, which may be the same. */
+export interface BenchScreens {
+  readonly progress: Screen;
+  readonly results: Screen;
+}
+
+/** `npm run bench`: from its arguments to files under bench/results/. Returns the exit status: 1 when a run failed or a byte was wrong. */
 export async function runBench(args: readonly string[], screen: Screen): Promise<number> {
-  const options = parseBenchOptions(args);
+  const options = parseBenchOptions(args, 'developer');
+  if (options !== 'help' && options.mode === 'compare') {
+    const result = await measureSubjects(options, screen);
+    const files = writeResult(result, options.complete);
+    screen.write(`\n${toMarkdown(result)}\nWritten: ${files.join(', ')}\n`);
+    return isFaultless(result) ? 0 : 1;
+  }
+  return await runMode(options, 'developer', { progress: screen, results: screen });
+}
+
+/** `gigatun bench`: the same engine, nothing written. `--json` keeps standard output to the figures. */
+export async function runUserBench(args: readonly string[], out: Screen, error: Screen): Promise<number> {
+  const options = parseBenchOptions(args, 'user');
+  const json = options !== 'help' && options.json;
+  return await runMode(options, 'user', { progress: json ? error : out, results: out });
+}
+
+async function runMode(
+  options: BenchOptions | 'help',
+  face: 'developer' | 'user',
+  screens: BenchScreens,
+): Promise<number> {
+  const { progress, results } = screens;
   if (options === 'help') {
-    screen.write(BENCH_USAGE);
+    results.write(benchUsage(face));
     return 0;
   }
-  const privilege = judgePrivilege(examinePrivilege());
-  if (privilege.kind !== 'own')
-    throw new GigatunError('PERMISSION', 'the bench needs root: it compares on equal terms only there');
-  if (options.ledgerPairs > 0) return compareBooks(options, screen);
-  const result = await withSubjects(options, screen, (subjects) => measure(subjects, options, screen));
-  const files = writeResult(result, options.complete);
-  screen.write(`\n${toMarkdown(result)}\nWritten: ${files.join(', ')}\n`);
-  return isFaultless(result) ? 0 : 1;
+  switch (options.mode) {
+    case 'stages':
+      return await stageBench(options, screens);
+    case 'books':
+      requireRoot();
+      return await compareBooks(options, progress);
+    case 'soak':
+      requireRoot();
+      return await soak(options, screens);
+    case 'compare': {
+      const result = await measureSubjects(options, progress);
+      results.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `\n${readable(toMarkdown(result))}`);
+      return isFaultless(result) ? 0 : 1;
+    }
+  }
+}
+
+/** Compares the subjects that can run here. Throws GigatunError PERMISSION without root, UNSUPPORTED without the programs it needs. */
+export async function measureSubjects(options: BenchOptions, screen: Screen): Promise<BenchResult> {
+  requireRoot();
+  requirePrograms();
+  const { subjects, leftOut } = runnable(options.subjects, screen);
+  const chosen = { ...options, subjects };
+  const result = await withSubjects(chosen, screen, (opened) => measure(opened, chosen, screen));
+  return { ...result, leftOut };
 }
 
 /** No run failed and every transfer arrived whole. */
@@ -46,6 +91,17 @@ export function isFaultless({ failures, figures }: BenchResult): boolean {
   return (
     failures.length === 0 &&
     transfers.every((sum) => sum.corruptedBytes?.most === 0 && sum.intactTransfers?.least === sum.transfers?.most)
+  );
+}
+
+function requireRoot(): void {
+  const privilege = judgePrivilege(examinePrivilege());
+  if (privilege.kind === 'own') return;
+  const reasons = privilege.kind === 'missing' ? `: ${privilege.reasons.join('; ')}` : '';
+  throw new GigatunError(
+    'PERMISSION',
+    `the bench needs root, since it makes network namespaces and compares on equal terms only there${reasons}. ` +
+      'Without root, gigatun bench --stages works: every stage alone, without a network.',
   );
 }
 
@@ -66,6 +122,7 @@ async function withSubjects<T>(
     return await action(subjects);
   } finally {
     await Promise.all(subjects.map((subject) => subject.close()));
+    endAllNow(); // a subject that failed to open may have left a program
     lab.close();
   }
 }
@@ -81,7 +138,7 @@ async function measure(subjects: readonly Subject[], options: BenchOptions, scre
   if (warning !== null) screen.write(`${warning}\n`);
   const tour = new Tour(subjects, options, screen);
   await tour.run();
-  const books = await Promise.all(subjects.map(async (subject) => (await subject.stats?.()) ?? []));
+  const own = subjects.find(({ name }) => name === 'gigatun');
   return {
     report: 'gigatun bench',
     takenAt: new Date().toISOString(),
@@ -96,84 +153,10 @@ async function measure(subjects: readonly Subject[], options: BenchOptions, scre
     },
     warnings: warning === null ? [] : [warning],
     subjects: subjects.map((subject) => tour.factsOf(subject)),
+    leftOut: [],
     figures: figuresOf(tour.runs),
-    books: books.flat(),
+    costs: costsOf(tour.runs),
+    books: (await own?.stats?.()) ?? [],
     failures: tour.failures,
   };
-}
-
-/** The rounds of a run, and what they brought. */
-class Tour {
-  readonly runs: Run[] = [];
-  readonly failures: BenchFailure[] = [];
-  readonly #subjects: readonly Subject[];
-  readonly #options: BenchOptions;
-  readonly #screen: Screen;
-  readonly #resident = new Map<SubjectName, number[]>();
-  readonly #startedMs = performance.now();
-  #estimatedSecondsDone = 0;
-
-  constructor(subjects: readonly Subject[], options: BenchOptions, screen: Screen) {
-    this.#subjects = subjects;
-    this.#options = options;
-    this.#screen = screen;
-  }
-
-  async run(): Promise<void> {
-    const { tests, repeats } = this.#options;
-    for (let round = 1; round <= repeats; round++) {
-      this.#screen.write(`\nround ${round} of ${repeats}, about ${roughDuration(this.#secondsLeft())} left\n`);
-      for (const test of tests) for (const subject of this.#subjects) await this.#runOne(test, subject);
-      for (const subject of this.#subjects) this.#noteMemory(subject);
-    }
-  }
-
-  factsOf({ name, title, version }: Subject): SubjectFacts {
-    const resident = this.#resident.get(name);
-    return { name, title, version, residentBytes: resident === undefined ? null : summarize(resident) };
-  }
-
-  async #runOne(test: TestId, subject: Subject): Promise<void> {
-    const { title, estimate, headline } = TESTS[test];
-    const seconds = estimate(this.#options.seconds);
-    const phase = showPhase(this.#screen, `${title}: ${subject.name}`, seconds);
-    const sample = await this.#attempt(test, subject);
-    phase.done(sample === null ? '–' : `${significant(sample[headline] ?? Number.NaN)} ${METRICS[headline].unit}`);
-    if (sample !== null) this.runs.push({ test, subject: subject.name, sample });
-    this.#estimatedSecondsDone += seconds;
-    await delay(SETTLE_MS);
-  }
-
-  /** Control connections can starve under a flood: a failed run is repeated once before it counts as failed. */
-  async #attempt(test: TestId, subject: Subject): Promise<Sample | null> {
-    let message = '';
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      try {
-        return await TESTS[test].run(subject, this.#options.seconds);
-      } catch (error) {
-        message = error instanceof Error ? error.message : String(error);
-        await delay(1_000);
-      }
-    }
-    this.failures.push({ test, subject: subject.name, message });
-    this.#screen.write(`${subject.name}, ${test}: ${message}\n${subject.log()}\n`);
-    return null;
-  }
-
-  #noteMemory(subject: Subject): void {
-    if (subject.pids.length === 0) return;
-    const samples = this.#resident.get(subject.name) ?? [];
-    samples.push(usageOfAll(subject.pids).residentBytes);
-    this.#resident.set(subject.name, samples);
-  }
-
-  /** From the estimates, corrected by how they held so far. */
-  #secondsLeft(): number {
-    const { tests, repeats, seconds } = this.#options;
-    const runSeconds = (test: TestId) => TESTS[test].estimate(seconds) + SETTLE_MS / 1_000;
-    const all = tests.reduce((sum, test) => sum + runSeconds(test), 0) * repeats * this.#subjects.length;
-    const done = this.#estimatedSecondsDone;
-    const correction = done === 0 ? 1 : (performance.now() - this.#startedMs) / 1_000 / done;
-    return (all - done) * correction;
-  }
 }

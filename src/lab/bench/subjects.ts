@@ -4,41 +4,45 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GigatunError } from '../../errors.ts';
 import { openFloor } from '../floor-end.ts';
-import { type GigatunEnd, openGigatun } from '../gigatun-end.ts';
-import { type EndStats, readStats } from '../gigatun-stats.ts';
+import { CLI, type GigatunEnd, openGigatun } from '../gigatun-end.ts';
+import type { EndStats } from '../gigatun-stats.ts';
 import type { Route } from '../iperf.ts';
 import type { Lab } from '../namespaces.ts';
 import { innerRoute, type Pair, planPair, reverseRoute, type TunnelEnd } from '../pair.ts';
 import { waitForEcho } from '../ping.ts';
 import { run } from '../process.ts';
 import { openWireguardGo } from '../wireguard-go-end.ts';
+import { isVariant, VARIANT_NAMES, VARIANTS, type VariantName } from './variants.ts';
 
-export const SUBJECT_NAMES = [
+export type SubjectName = 'veth' | 'veth-plain' | 'floor' | 'floor-aes' | 'floor-shared' | VariantName | 'wireguard-go';
+
+export const SUBJECT_NAMES: readonly SubjectName[] = [
   'veth',
   'veth-plain',
   'floor',
   'floor-aes',
   'floor-shared',
-  'gigatun',
-  'gigatun-no-books',
+  ...VARIANT_NAMES,
   'wireguard-go',
-] as const;
-export type SubjectName = (typeof SUBJECT_NAMES)[number];
+];
 
 /** What a subject is, for readers of a report. */
-export const SUBJECT_TITLES: Readonly<Record<SubjectName, string>> = {
+export function titleOf(name: SubjectName): string {
+  return isVariant(name) ? VARIANTS[name].title : OTHER_TITLES[name];
+}
+
+const OTHER_TITLES: Readonly<Record<Exclude<SubjectName, VariantName>, string>> = {
   veth: 'veth pair, no tunnel',
   'veth-plain': 'veth pair, no tunnel, offloads off',
   floor: 'floor (C, ChaCha20-Poly1305)',
   'floor-aes': 'floor (C, AES-256-GCM)',
   'floor-shared': 'floor of ../shared (C, ChaCha20-Poly1305)',
-  gigatun: 'gigatun',
-  'gigatun-no-books': 'gigatun, books off',
   'wireguard-go': 'wireguard-go',
 };
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const OWN_ROD = join(ROOT, 'bench/floor');
+/** The measuring rod that belongs to this repository. */
+export const OWN_ROD: string = join(ROOT, 'bench/floor');
 const SHARED_ROD = join(ROOT, '../shared/floor');
 const ECHO_MS = 10_000;
 
@@ -74,6 +78,7 @@ export async function openSubject(lab: Lab, name: SubjectName, options: SubjectO
 }
 
 function open(lab: Lab, name: SubjectName, { lanes }: SubjectOptions): Promise<Subject> {
+  if (isVariant(name)) return openOwn(lab, name, lanes);
   switch (name) {
     case 'veth':
       return openVeth(lab, name, true);
@@ -85,10 +90,6 @@ function open(lab: Lab, name: SubjectName, { lanes }: SubjectOptions): Promise<S
       return openRod(lab, name, 'aes-256-gcm');
     case 'floor-shared':
       return openRod(lab, name, 'chacha20-poly1305');
-    case 'gigatun':
-      return openOwn(lab, name, lanes, []);
-    case 'gigatun-no-books':
-      return openOwn(lab, name, lanes, ['--no-books']);
     case 'wireguard-go':
       return openGo(lab);
   }
@@ -100,7 +101,7 @@ async function openVeth(lab: Lab, name: SubjectName, offloads: boolean): Promise
   const back = (address: string): Route => ({ from: b.namespace, to: a.namespace, address });
   return {
     name,
-    title: SUBJECT_TITLES[name],
+    title: titleOf(name),
     version: 'kernel',
     route4: there(b.address4),
     route6: there(b.address6),
@@ -140,14 +141,16 @@ async function buildRod(lab: Lab, shared: boolean): Promise<string> {
   return program;
 }
 
-async function openOwn(lab: Lab, name: SubjectName, lanes: number, more: readonly string[]): Promise<Subject> {
+async function openOwn(lab: Lab, name: VariantName, lanes: number): Promise<Subject> {
+  const { bookTime = true, ...options } = VARIANTS[name];
   const pair = planPair(lab);
   const ends: GigatunEnd[] = [];
-  for (const plan of [pair.a, pair.b]) ends.push(await openGigatun(lab, plan, { lanes, arguments: more }));
-  const stats = async () => (await Promise.all(ends.map((end) => end.statsJson()))).map(readStats);
+  for (const plan of [pair.a, pair.b]) ends.push(await openGigatun(lab, plan, { lanes, ...options }));
+  const stats = (): Promise<EndStats[]> => Promise.all(ends.map((end) => end.stats()));
   const aead = (await stats())[0]?.aead ?? 'unknown';
-  const version = `${lanes === 1 ? 'one lane' : `${lanes} lanes`}, AEAD ${aead}`;
-  return { ...tunnel(name, version, pair, ends), stats: name === 'gigatun' ? stats : null };
+  const { stdout } = await run([process.execPath, CLI, '--version']);
+  const version = `${stdout.trim()}, ${lanes === 1 ? 'one lane' : `${lanes} lanes`}, AEAD ${aead}`;
+  return { ...tunnel(name, version, pair, ends), stats: bookTime ? stats : null };
 }
 
 async function openGo(lab: Lab): Promise<Subject> {
@@ -160,7 +163,7 @@ async function openGo(lab: Lab): Promise<Subject> {
 function tunnel(name: SubjectName, version: string, pair: Pair, ends: readonly TunnelEnd[]): Subject {
   return {
     name,
-    title: SUBJECT_TITLES[name],
+    title: titleOf(name),
     version,
     route4: innerRoute(pair, 4),
     route6: innerRoute(pair, 6),

@@ -18,6 +18,7 @@ export function formatConfig(config: TunnelConfig): string {
     ...link.hooks.postDown.map((command) => `PostDown = ${command}`),
     `SaveConfig = ${link.saveConfig}`,
     ...(settings.lanes === null ? [] : [`#gigatun: Lanes = ${settings.lanes}`]),
+    ...(settings.txQueueLength === null ? [] : [`#gigatun: TxQueueLength = ${settings.txQueueLength}`]),
     ...(settings.offloads === null ? [] : [`#gigatun: Offloads = ${settings.offloads.join(', ') || 'none'}`]),
     ...(settings.announces === null ? [] : [`#gigatun: Announce = ${settings.announces ? 'on' : 'off'}`]),
     ...config.peers.flatMap(peerLines),
@@ -39,6 +40,7 @@ function peerLines(peer: PeerFileConfig): string[] {
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
     `#gigatun: Announce = ${peer.announces === false ? 'off' : 'on'}`,
     ...(peer.offloads === undefined ? [] : [`#gigatun: Offloads = ${peer.offloads}`]),
+    `#gigatun: Cipher = ${peer.cipher}`,
   ];
 }
 

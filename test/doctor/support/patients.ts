@@ -108,6 +108,7 @@ export function peerWith(part: Partial<PeerStatus> = {}): PeerStatus {
     groupDatagramsMax: 64,
     groupShortTail: true,
     groupRetrySeconds: null,
+    cipher: 'chacha20-poly1305',
     lastFailure: null,
     ...part,
   };

@@ -15,9 +15,9 @@ describe('the tables', () => {
     expect(markdown).toContain('- title of gigatun: version of gigatun');
   });
   it('hold the medians', () => {
-    expect(markdown).toContain('| title of gigatun | 4.50 |');
-    expect(markdown).toContain('| title of wireguard-go | 0.80 |');
-    expect(markdown).toContain('| title of gigatun | 121 | – | 0.25 / 0.61 | – / – | 100 |');
+    expect(markdown).toContain('| title of gigatun | 4.50 (4.25 – 5.00) |');
+    expect(markdown).toContain('| title of wireguard-go | 0.80 (0.70 – 0.90) |');
+    expect(markdown).toContain('| title of gigatun | 121 | 0.25 / 0.61 | 100 |');
   });
   it('hold the ratios to every other tunnel', () => {
     expect(markdown).toContain('| Gbit/s, gigatun / wireguard-go | 5.63 |');

@@ -8,7 +8,7 @@ import { ACTIVITIES, type ActivityName } from '../../../src/ledger/catalog.ts';
 
 /** Runs of one test and subject, one for each sample. */
 export function runsOf(test: TestId, subject: SubjectName, ...samples: Sample[]): Run[] {
-  return samples.map((sample) => ({ test, subject, sample }));
+  return samples.map((sample) => ({ test, subject, sample, cost: null }));
 }
 
 export function statsOf(times: Partial<Record<ActivityName, number>>, counts: Record<string, number> = {}): EndStats {
@@ -67,7 +67,9 @@ export function benchResult(changes: Partial<BenchResult> = {}): BenchResult {
       version: `version of ${name}`,
       residentBytes: name === 'veth' ? null : summarize([100e6]),
     })),
+    leftOut: [],
     figures: figuresOf(runs),
+    costs: {},
     books: [statsOf({ USER_ENCRYPT: 5e8 }), statsOf({ USER_DECRYPT: 5e8 })],
     failures: [],
     ...changes,

@@ -63,6 +63,7 @@ export function deviceWith(lanes: readonly LaneSnapshot[], wallNs = 1e9): Device
   return {
     interface: 'gt0',
     aead: 'openssl',
+    peersByCipher: {},
     takenAtMs: 1_700_000_000_000,
     wallNs,
     rssBytes: 97_100_000,
