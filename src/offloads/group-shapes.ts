@@ -16,8 +16,11 @@ export interface ProbeGroup {
   readonly shortTail: boolean;
 }
 
-/** Longest UDP payload over IPv4, which bounds a group. */
-const GROUP_BYTES_MAX = 65_507;
+/**
+ * Longest group. A device segments nothing that has 65,536 bytes or more with link, IP and UDP headers (gso_max_size in the
+ * kernel's gso_features_check): such a group is cut in software and comes out as single datagrams, at twice the cost.
+ */
+export const GROUP_BYTES_MAX = 65_408;
 /** Transport header and tag around a plaintext. */
 const SEALED_OVERHEAD = 32;
 const SHORT_LENGTH_MIN = 64;

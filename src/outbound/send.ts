@@ -8,18 +8,13 @@
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { ENDPOINT, UDP_SEND } from '../native/layout.ts';
+import { GROUP_BYTES_MAX } from '../offloads/group-shapes.ts';
 import type { Arena } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import type { OutboundBatch } from './batch.ts';
 
 const { UDP_TX, UDP_TX_BYTES, UDP_SEND_GROUPS } = COUNTER;
-
-/**
- * Longest group. A device segments nothing that has 65,536 bytes or more with link, IP and UDP headers (gso_max_size in the
- * kernel's gso_features_check): such a group is cut in software and comes out as single datagrams, at twice the cost.
- */
-const GROUP_BYTES_MAX = 65_408;
 
 const ERRNO = { EIO: 5, EAGAIN: 11, EINVAL: 22, EMSGSIZE: 90, ENOBUFS: 105 } as const;
 /** What the kernel answers when the local address or its interface is gone: EINVAL, ENODEV, EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH. */

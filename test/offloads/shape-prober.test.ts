@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   fullRound,
+  GROUP_BYTES_MAX,
   type GroupShapes,
   type ProbeGroup,
   plaintextLengths,
@@ -258,10 +259,10 @@ describe('the rounds', () => {
       for (const group of fullRound(128)) {
         const lengths = plaintextLengths(group, mtu);
         const full = lengths[0];
-        expect(lengths.reduce((sum, length) => sum + length + 32, 0)).toBeLessThanOrEqual(65_507);
+        expect(lengths.reduce((sum, length) => sum + length + 32, 0)).toBeLessThanOrEqual(GROUP_BYTES_MAX);
         expect(lengths.slice(0, -1).every((length) => length === full)).toBe(true);
         if (group.datagrams > 1) expect(lengths.at(-1) === full).toBe(!group.shortTail);
-        if (group.datagrams * (mtu + 32) <= 65_507 && !group.shortTail) expect(full).toBe(mtu);
+        if (group.datagrams * (mtu + 32) <= GROUP_BYTES_MAX && !group.shortTail) expect(full).toBe(mtu);
       }
   });
 });
