@@ -239,6 +239,9 @@ class Lane {
       case 'keepalive':
         this.#outbound.keepalive(peer);
         break;
+      case 'control':
+        this.#outbound.sendControl(peer, command.groups);
+        break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);
         break;

@@ -14,7 +14,7 @@ export function formatShow(status: DeviceStatus, nowMs: number): string {
 }
 
 function interfaceLines(status: DeviceStatus): string[] {
-  const { publicKey, listenPort, fwmark, mtu, up, lanes, aead, offloads } = status;
+  const { publicKey, listenPort, fwmark, mtu, up, lanes, aead, offloads, heldOffloads } = status;
   return [
     `interface: ${status.interface}`,
     ...(publicKey === null ? [] : [`  public key: ${publicKey}`, '  private key: (hidden)']),
@@ -22,6 +22,10 @@ function interfaceLines(status: DeviceStatus): string[] {
     ...(fwmark === 0 ? [] : [`  fwmark: 0x${fwmark.toString(16)}`]),
     `  mtu: ${mtu}${up ? '' : ' (interface is down)'}`,
     `  lanes: ${lanes}, aead ${aead}${offloads.length === 0 ? '' : `, ${offloads.join(' ')}`}`,
+    ...heldOffloads.map(
+      ({ offload, lane, reason, retrySeconds }) =>
+        `  held back: ${offload} on lane ${lane}, again in ${retrySeconds} s: ${reason}`,
+    ),
   ];
 }
 
@@ -41,7 +45,16 @@ function peerLines(peer: PeerStatus, nowMs: number): string[] {
       ? []
       : [`  transfer: ${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]),
     ...(persistentKeepaliveSeconds === 0 ? [] : [keepalive]),
+    ...groupLines(peer),
   ];
+}
+
+/** Only where less goes to the peer than the kernel would take. */
+function groupLines({ groupDatagramsMax, groupShortTail, groupRetrySeconds }: PeerStatus): string[] {
+  if (groupRetrySeconds === null) return [];
+  const size = groupDatagramsMax === 1 ? 'none' : `at most ${formatCount(groupDatagramsMax, 'datagram')}`;
+  const tail = groupShortTail || groupDatagramsMax === 1 ? '' : ', the last as long as the others';
+  return [`  datagram groups: ${size}${tail}; more are tried in ${formatCount(groupRetrySeconds, 'second')}`];
 }
 
 const UNITS: readonly { readonly name: string; readonly seconds: number }[] = [

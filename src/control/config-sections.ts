@@ -147,6 +147,7 @@ export function emptyInterface(): InterfaceDraft {
     saveConfig: false,
     lanes: null,
     offloads: null,
+    announces: null,
     txQueueLength: null,
     cipher: CIPHER_DEFAULT,
     addresses: [],
@@ -166,6 +167,7 @@ function emptyPeer(): PeerDraft {
     endpoint: null,
     persistentKeepaliveSeconds: 0,
     offloads: 'auto',
+    announces: true,
     cipher: null,
     allowedIps: [],
   };

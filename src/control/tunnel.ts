@@ -42,6 +42,7 @@ export interface DeviceRequest {
   /** Bytes. */
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
+  readonly announces: boolean;
   readonly txQueueLength: number | null;
   readonly log: Logger;
 }
@@ -226,6 +227,7 @@ export class Tunnel {
       lanes: lanes ?? config.settings.lanes ?? LANES_DEFAULT,
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
+      announces: config.settings.announces ?? true,
       txQueueLength: config.settings.txQueueLength,
       log,
     };

@@ -11,6 +11,7 @@ import { ENDPOINT, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
+import { controlMessageLength } from '../protocol/control-message.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
 import type { InboundBatch } from './batch.ts';
@@ -66,9 +67,25 @@ export class Verifier {
     const { view } = this.#lane.arena;
     const { drops } = this.#lane.ledger;
     const length = ipPacketLength(view, offset, plaintextLength);
-    if (length < 0) drops[DROP.IN_NOT_IP] += 1;
+    if (length < 0) this.#takeOther(peer, offset, plaintextLength);
     else if (!this.#mayComeFrom(peer, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
     else this.#coalescer.add(peer.id, offset, length, sum);
+  }
+
+  /** No IP packet: a control message of another gigatun goes to the control lane (cold: a few a second). */
+  #takeOther(peer: LanePeer, offset: number, plaintextLength: number): void {
+    const { arena, ledger, notify } = this.#lane;
+    const length = controlMessageLength(arena.view, offset, plaintextLength);
+    if (length === 0) ledger.drops[DROP.IN_NOT_IP] += 1;
+    else if (!this.#lane.admitControl()) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
+    else {
+      ledger.counts[COUNTER.CONTROL_RX] += 1;
+      notify({
+        type: 'control',
+        peer: peer.id,
+        message: Uint8Array.from(arena.bytes.subarray(offset, offset + length)),
+      });
+    }
   }
 
   /** Whether the packet's source is among the peer's allowed IPs. The last IPv4 source that was is remembered. */

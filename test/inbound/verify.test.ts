@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { InboundPath } from '../../src/inbound/receive.ts';
 import { readEndpoint } from '../../src/packet/endpoint.ts';
 import { rekeyOnReceiveAgeMs, WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
+import { encodeControlMessage } from '../../src/protocol/control-message.ts';
 import type { LaneEvent } from '../../src/tables/lane-messages.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../../src/tables/peers.ts';
 import { encodePacket, type IpHeader } from '../reference/ip.ts';
@@ -103,6 +104,44 @@ describe('the source of an inner packet', () => {
     receive({ plaintext: innerFrom(200), source: endpointOf(7) });
     expect(endpointNow(peers[0])).toEqual(endpointOf(7));
     expect(timesOf(peers[0]).lastReceived).toBe(lane.addon.nowMs);
+  });
+});
+
+describe('a control message', () => {
+  const announcement = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: false });
+
+  it('goes to the control lane without its padding, and nowhere else', () => {
+    receive({ plaintext: padded(announcement) });
+    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message: announcement }]);
+    expect(lane.count('CONTROL_RX')).toBe(1);
+    expect(lane.drops()).toEqual({});
+    expect(lane.addon.tunWrites).toEqual([]);
+  });
+
+  it('of a kind that is not known goes there too, for later versions have more', () => {
+    const message = Uint8Array.of(2, 77, 0, 3, 1, 2, 3);
+    receive({ plaintext: padded(message) });
+    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message }]);
+  });
+
+  it('that is longer by its header than it is, or too long, is none', () => {
+    for (const [counter, plaintext] of [
+      Uint8Array.of(1, 1, 0, 13, ...new Uint8Array(12)),
+      Uint8Array.of(1, 1, 3, 253, ...new Uint8Array(1_100)),
+      Uint8Array.of(1, 1, 0),
+    ].entries())
+      receive({ counter, plaintext });
+    expect(eventsOf('control')).toEqual([]);
+    expect(lane.drops()).toEqual({ IN_NOT_IP: 3 });
+  });
+
+  it('is handed over 4,096 times a second at most', () => {
+    for (let counter = 0; counter < 4_100; counter += 1) receive({ counter, plaintext: padded(announcement) });
+    expect(eventsOf('control').length).toBe(4_096);
+    expect(lane.drops()).toEqual({ IN_CONTROL_QUEUE: 4 });
+    lane.addon.nowMs += 1_000;
+    receive({ counter: 4_100, plaintext: padded(announcement) });
+    expect(eventsOf('control').length).toBe(4_097);
   });
 });
 

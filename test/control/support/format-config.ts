@@ -20,6 +20,7 @@ export function formatConfig(config: TunnelConfig): string {
     ...(settings.lanes === null ? [] : [`#gigatun: Lanes = ${settings.lanes}`]),
     ...(settings.txQueueLength === null ? [] : [`#gigatun: TxQueueLength = ${settings.txQueueLength}`]),
     ...(settings.offloads === null ? [] : [`#gigatun: Offloads = ${settings.offloads.join(', ') || 'none'}`]),
+    ...(settings.announces === null ? [] : [`#gigatun: Announce = ${settings.announces ? 'on' : 'off'}`]),
     ...config.peers.flatMap(peerLines),
   ];
   return `${lines.join('\n')}\n`;
@@ -37,6 +38,7 @@ function peerLines(peer: PeerFileConfig): string[] {
       ? []
       : [`Endpoint = ${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`]),
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
+    `#gigatun: Announce = ${peer.announces === false ? 'off' : 'on'}`,
     ...(peer.offloads === undefined ? [] : [`#gigatun: Offloads = ${peer.offloads}`]),
     `#gigatun: Cipher = ${peer.cipher}`,
   ];
