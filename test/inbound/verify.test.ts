@@ -95,6 +95,43 @@ describe('the source of an inner packet', () => {
     expect(lane.count('TUN_TX')).toBe(3);
   });
 
+  it('is looked at anew in IPv6 as well, all of its words', () => {
+    const from = (host: number): Uint8Array => udp(ipv6Header(host, 1));
+    const known = ipv6Header(5, 1).source;
+    receive({ counter: 0, plaintext: from(5) });
+    receive({ counter: 1, plaintext: from(5) });
+    expect(lane.count('TUN_TX')).toBe(2);
+    receive({ counter: 0, plaintext: from(5) }, 1);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 1 });
+    lane.route([
+      { address: known, length: 128, peer: 0 },
+      { address: ipv6Header(200, 1).source, length: 128, peer: 1 },
+    ]);
+    receive({ counter: 2, plaintext: from(5) });
+    for (const [index, at] of [3, 7, 11, 15].entries()) {
+      const source = known.slice();
+      source[at] ^= 1;
+      receive({ counter: 3 + index, plaintext: udp({ ...ipv6Header(5, 1), source }) });
+    }
+    expect(lane.count('TUN_TX')).toBe(3);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 5 });
+    lane.route([{ address: known, length: 128, peer: 1 }]);
+    receive({ counter: 7, plaintext: from(5) });
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 6 });
+    receive({ counter: 1, plaintext: from(5) }, 1);
+    expect(lane.count('TUN_TX')).toBe(4);
+  });
+
+  it('that is all zeros is not taken for one that was good, nor one of a family for one of the other', () => {
+    const zeros = (length: number): Uint8Array => new Uint8Array(length);
+    receive({ counter: 0, plaintext: udp({ ...ipv6Header(5, 1), source: zeros(16) }) });
+    receive({ counter: 1, plaintext: udp({ ...ipv4Header(5, 1), source: zeros(4) }) });
+    receive({ counter: 2, plaintext: innerFrom(5) });
+    receive({ counter: 3, plaintext: udp({ ...ipv6Header(5, 1), source: zeros(16) }) });
+    expect(lane.count('TUN_TX')).toBe(1);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 3 });
+  });
+
   it('that nobody may have is dropped', () => {
     receive({ plaintext: udp({ ...ipv4Header(1, 2), source: Uint8Array.of(192, 0, 2, 1) }) });
     expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 1 });
