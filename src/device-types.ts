@@ -19,6 +19,8 @@ export interface DeviceOptions {
   readonly offloads?: readonly OffloadName[];
   /** Packets that a TUN queue holds, 1 to 10,000; default null: as many as hold 1 MiB of the present traffic, 16 to 500. */
   readonly txQueueLength?: number | null;
+  /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
+  readonly memoryCapBytes?: number | null;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;
@@ -67,6 +69,12 @@ export interface DeviceStatus {
   /** Offloads in use, such as 'tso4', 'gso', 'gro'. */
   readonly offloads: readonly string[];
   readonly pid: number;
+  /** Resident memory of the process, bytes. */
+  readonly rssBytes: number;
+  /** Its cap, or null. */
+  readonly memoryCapBytes: number | null;
+  /** How often memory came near its cap, or reached it, from below. */
+  readonly memoryCrossingsCount: number;
   readonly peers: readonly PeerStatus[];
 }
 

@@ -3,7 +3,7 @@
  * are queued on the port and the lane is woken once per flush, not once per command. What is posted before the lane is
  * ready waits for it.
  */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { laneError } from './lane-error.ts';
@@ -32,8 +32,12 @@ export class LanePort {
   #wakePending = false;
   #closing = false;
 
-  /** Starts the thread. `onEvent` hears of all that the lane tells. */
-  constructor(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void) {
+  /** Starts the thread. `onEvent` hears of all that the lane tells. `heapLimits`: null for V8's own. */
+  constructor(
+    start: LaneStart,
+    onEvent: (event: LaneEvent, lane: number) => void,
+    heapLimits: ResourceLimits | null = null,
+  ) {
     const { port1, port2 } = new MessageChannel();
     this.index = start.index;
     this.page = start.page;
@@ -43,6 +47,7 @@ export class LanePort {
       name: `gigatun lane ${start.index}`,
       workerData: { start, port: port2 },
       transferList: [port2],
+      ...(heapLimits === null ? {} : { resourceLimits: heapLimits }),
     });
     this.ended = new Promise((resolve) => {
       let error: GigatunError | null = null;

@@ -131,6 +131,9 @@ export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
     lanes: 1,
     offloads: ['csum', 'tso4', 'tso6', 'uso4', 'uso6', 'gso', 'gro'],
     pid: 1,
+    rssBytes: 80e6,
+    memoryCapBytes: null,
+    memoryCrossingsCount: 0,
     peers: [peerWith()],
     ...parts.status,
   };
