@@ -22,14 +22,14 @@ export interface DeviceMemoryOptions extends MemoryUse {
 export class DeviceMemory {
   /** Int32: handshake messages on their way to the control lane, and how many there may be. */
   readonly handshakesPending: SharedArrayBuffer = new SharedArrayBuffer(8);
-  /** For each lane's worker; null without a cap: V8's own. */
-  readonly laneLimits: ReturnType<typeof laneHeapLimits> | null;
+  /** For each lane's worker. */
+  readonly laneLimits: ReturnType<typeof laneHeapLimits>;
   readonly #watch: MemoryWatch | null;
 
   /** Before lanes start. Throws GigatunError CONFIG when the device cannot fit under the cap. */
   constructor({ capBytes, lanes, peers, log, collectLanes }: DeviceMemoryOptions) {
     checkMemory(capBytes, { lanes, peers });
-    this.laneLimits = capBytes === null ? null : laneHeapLimits(capBytes, { lanes, peers });
+    this.laneLimits = laneHeapLimits(capBytes, { lanes, peers });
     this.#limitHandshakes(handshakesMaxAt('easy'));
     if (capBytes !== null) enableCollection();
     const collect = (): void => {

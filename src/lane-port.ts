@@ -32,12 +32,8 @@ export class LanePort {
   #wakePending = false;
   #closing = false;
 
-  /** Starts the thread. `onEvent` hears of all that the lane tells. `heapLimits`: null for V8's own. */
-  constructor(
-    start: LaneStart,
-    onEvent: (event: LaneEvent, lane: number) => void,
-    heapLimits: ResourceLimits | null = null,
-  ) {
+  /** Starts the thread. `onEvent` hears of all that the lane tells. */
+  constructor(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void, heapLimits: ResourceLimits) {
     const { port1, port2 } = new MessageChannel();
     this.index = start.index;
     this.page = start.page;
@@ -47,7 +43,7 @@ export class LanePort {
       name: `gigatun lane ${start.index}`,
       workerData: { start, port: port2 },
       transferList: [port2],
-      ...(heapLimits === null ? {} : { resourceLimits: heapLimits }),
+      resourceLimits: heapLimits,
     });
     this.ended = new Promise((resolve) => {
       let error: GigatunError | null = null;

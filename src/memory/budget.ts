@@ -9,16 +9,19 @@ import { GigatunError } from '../errors.ts';
 const PROGRAM_BYTES = 70e6;
 /** A lane: its thread with a heap of its own, its arena, its code. */
 const LANE_BYTES = 12e6;
-/** A peer: its part of the control lane and of each lane, keypairs and prefixes included. */
-const PEER_BYTES = 8e3;
-const PEER_LANE_BYTES = 1e3;
+/** A peer with a prefix: its part of the control lane, and of each lane; measured with 10,000. */
+const PEER_BYTES = 12e3;
+const PEER_LANE_BYTES = 1.5e3;
 /** So much of the cap may be in use before something is shed. */
 export const NEAR_SHARE = 0.9;
 
 /** Of a heap's limit, what a thread needs in any case: V8 ends a thread that reaches its limit. */
 const HEAP_BYTES_MIN = 24 * 2 ** 20;
-/** Where a heap's new objects live; little of what a lane makes lives long. */
-const YOUNG_GENERATION_MIB = 4;
+/**
+ * Where a lane's new objects live: three times V8's smallest half. Little is allocated there, and none of it per packet;
+ * a larger one would only be filled more slowly before it is collected.
+ */
+const YOUNG_GENERATION_MIB = 3;
 
 export interface MemoryUse {
   readonly lanes: number;
@@ -64,20 +67,18 @@ export function heapLimitMib(capBytes: number, use: MemoryUse): number {
   return Math.floor((HEAP_BYTES_MIN + ofPeers + spare) / 2 ** 20);
 }
 
-/** Limits for a lane's worker. */
+/** Limits for a lane's worker; without a cap only that of new objects. */
 export function laneHeapLimits(
-  capBytes: number,
+  capBytes: number | null,
   use: MemoryUse,
-): { readonly maxOldGenerationSizeMb: number; readonly maxYoungGenerationSizeMb: number } {
-  return {
-    maxOldGenerationSizeMb: heapLimitMib(capBytes, use),
-    maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB,
-  };
+): { readonly maxYoungGenerationSizeMb: number; readonly maxOldGenerationSizeMb?: number } {
+  const young = { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB };
+  return capBytes === null ? young : { ...young, maxOldGenerationSizeMb: heapLimitMib(capBytes, use) };
 }
 
 /** Options of node for a process under a cap. They hold for the main thread's heap, which has no other limit, and for all others. */
 export function heapOptions(capBytes: number, use: MemoryUse): string[] {
-  return [`--max-old-space-size=${heapLimitMib(capBytes, use)}`];
+  return [`--max-old-space-size=${heapLimitMib(capBytes, use)}`, `--max-semi-space-size=${YOUNG_GENERATION_MIB / 3}`];
 }
 
 function lanesWithin(capBytes: number, { lanes, peers }: MemoryUse): number {

@@ -115,7 +115,7 @@ describe.skipIf(missing !== null)(titled('a device', missing), () => {
     await device.close();
     device = await openDevice(options());
     expect(device.status().memoryCapBytes).toBeNull();
-    expect(playedLanes[1]?.resourceLimits).toBeUndefined();
+    expect(playedLanes[1]?.resourceLimits).toEqual(laneHeapLimits(null, { lanes: 1, peers: 0 }));
   });
 
   test('that cannot fit under its cap is refused before anything is opened', async () => {

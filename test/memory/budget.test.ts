@@ -52,8 +52,9 @@ describe('limits of heaps', () => {
 
   it('hold for lanes and for the whole process alike', () => {
     const limit = heapLimitMib(200e6, use);
-    expect(laneHeapLimits(200e6, use)).toEqual({ maxOldGenerationSizeMb: limit, maxYoungGenerationSizeMb: 4 });
-    expect(heapOptions(200e6, use)).toEqual([`--max-old-space-size=${limit}`]);
+    expect(laneHeapLimits(200e6, use)).toEqual({ maxOldGenerationSizeMb: limit, maxYoungGenerationSizeMb: 3 });
+    expect(laneHeapLimits(null, use)).toEqual({ maxYoungGenerationSizeMb: 3 });
+    expect(heapOptions(200e6, use)).toEqual([`--max-old-space-size=${limit}`, '--max-semi-space-size=1']);
   });
 
   it('leave room for the peers', () => {
