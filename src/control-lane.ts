@@ -13,20 +13,26 @@ import { ENDPOINT, UDP_SEND } from './native/layout.ts';
 import type { LaneHandle } from './native/types.ts';
 import type { PeerOffloads } from './offloads/offload-name.ts';
 import { DROP } from './packet/drop-reason.ts';
-import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
+import { type Endpoint, isSameEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
 import { CIPHER_DEFAULT, type CipherChoice } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
 import type { PeerTimes } from './protocol/timers.ts';
-import { KeypairMemory } from './tables/keypair-memory.ts';
-import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
-import { PEER_CELL, peerMemoryBytes, watchedWord } from './tables/peers.ts';
+import { generateKeyPair } from './protocol/x25519.ts';
+import { KeypairPool } from './tables/keypair-pool.ts';
+import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
+import { PEER_CELL, peerCells, peerMemoryBytes, watchedWord } from './tables/peers.ts';
+import { Slab } from './tables/slab.ts';
 
 /** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
 const HANDSHAKE_TRAFFIC_CLASS = 0x88;
-/** This many handshake messages waiting mean load, which then lasts this long (the kernel module: an eighth of its queue, 1 s). */
-const UNDER_LOAD_MESSAGES = 512;
+/**
+ * This many handshake messages waiting mean load, which then lasts this long. They are about a second's work; a peer that
+ * must show a cookie first only comes back after REKEY_TIMEOUT, so fewer would slow honest peers down (the kernel module,
+ * which is faster at each, has an eighth of its queue, and the same second).
+ */
+const UNDER_LOAD_MESSAGES = 2_048;
 const UNDER_LOAD_MS = 1_000;
 /** A lane that has not taken a keypair after this is not waited for. */
 const INSTALL_TIMEOUT_MS = 200;
@@ -36,6 +42,29 @@ const DESCRIPTOR_OFFSET = MESSAGE_BYTES;
 const ENDPOINT_OFFSET = DESCRIPTOR_OFFSET + UDP_SEND.WORDS * 4;
 /** Arena of the control lane: one handshake message, its descriptor and endpoint. */
 export const CONTROL_ARENA_BYTES: number = ENDPOINT_OFFSET + ENDPOINT.WORDS * 4;
+
+/** Peers that one command tells lanes of. */
+const PEERS_PER_COMMAND = 1_024;
+/** Peers whose cells lie in one piece of shared memory. */
+const PEERS_PER_CHUNK = 256;
+/** First keepalives that are sent as soon as the peers are there; each further one waits this much longer. */
+const KEEPALIVES_AT_ONCE = 64;
+const KEEPALIVE_SPREAD_MS = 1;
+
+/** A peer to add. */
+export interface PeerPlan {
+  /** 32 bytes, copied. */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes, copied, or null. */
+  readonly presharedKey: Uint8Array | null;
+  readonly endpoint: Endpoint | null;
+  /** 0 for off. */
+  readonly persistentKeepaliveSeconds: number;
+  /** Default 'auto'. */
+  readonly offloads?: PeerOffloads;
+  /** Default CIPHER_DEFAULT. */
+  readonly cipher?: CipherChoice;
+}
 
 /** How the control lane reaches its surroundings; the device fills it in. */
 export interface ControlLaneOptions {
@@ -58,7 +87,6 @@ export interface ControlLaneOptions {
 /** What the control lane keeps of a peer besides the machine's part. */
 export interface ControlPeer {
   readonly id: number;
-  readonly memory: SharedArrayBuffer;
   readonly cells: Float64Array;
   readonly watched: Int32Array;
   endpoint: Endpoint | null;
@@ -90,48 +118,39 @@ export class ControlLane {
   readonly #words: Int32Array;
   /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
   readonly #installs: Map<number, PendingInstall> = new Map();
+  readonly #peerMemory: Slab;
+  readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
   #underLoadUntilMs = 0;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
     this.#words = new Int32Array(options.arena.buffer);
+    this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
+    this.#keypairMemory = new KeypairPool(options.lanes);
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes } = options;
-    this.machine = new DeviceMachine({ privateKey, timing, random, prefersAes });
+    this.machine = new DeviceMachine({ privateKey, timing, random, newKeyPair: generateKeyPair, prefersAes });
   }
 
-  /** Adds a peer; the lanes know it before anything else is said about it. */
-  addPeer(
-    publicKey: Uint8Array,
-    presharedKey: Uint8Array | null,
-    endpoint: Endpoint | null,
-    persistentKeepaliveSeconds: number,
-    offloads: PeerOffloads = 'auto',
-    cipher: CipherChoice = CIPHER_DEFAULT,
-  ): ControlPeer {
-    const id = this.machine.addPeer(publicKey, { presharedKey, cipher });
-    const memory = new SharedArrayBuffer(peerMemoryBytes(this.#options.lanes + 1));
-    const peer: ControlPeer = {
-      id,
-      memory,
-      cells: new Float64Array(memory),
-      watched: watchedWord(memory),
-      endpoint,
-      timer: null,
-      currentBornMs: Number.NEGATIVE_INFINITY,
-      nextBornMs: 0,
-      hasCipherWarning: false,
-    };
-    this.peers.set(id, peer);
-    this.#options.post({ type: 'peer', peer: id, memory }, 'all');
-    this.#options.post({ type: 'endpoint', peer: id, endpoint }, 'all');
-    if (offloads === 'none') this.#options.post({ type: 'groups', peer: id, datagramsMax: 1, shortTail: true }, 'all');
-    if (persistentKeepaliveSeconds > 0) {
-      this.#carryOut(this.machine.setPersistentKeepalive(id, persistentKeepaliveSeconds, nowMs()));
-      this.#evaluate(peer);
+  /**
+   * Adds peers; the lanes know them, some thousand at a time, before anything else is said about them. Timers start when all
+   * are there.
+   *
+   * @returns one for each, in order
+   */
+  addPeers(plans: readonly PeerPlan[]): ControlPeer[] {
+    const added = plans.map((plan) => this.#addPeer(plan));
+    for (let at = 0; at < added.length; at += PEERS_PER_COMMAND) {
+      const peers = added.slice(at, at + PEERS_PER_COMMAND).map(({ entry }) => entry);
+      this.#options.post({ type: 'peers', peers }, 'all');
     }
-    return peer;
+    plans.forEach(({ persistentKeepaliveSeconds, offloads }, at) => {
+      const peer = added[at].peer.id;
+      if (offloads === 'none') this.#options.post({ type: 'groups', peer, datagramsMax: 1, shortTail: true }, 'all');
+      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, persistentKeepaliveSeconds, at);
+    });
+    return added.map(({ peer }) => peer);
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
@@ -153,6 +172,7 @@ export class ControlLane {
           this.#act(event.peer, this.machine.confirmed(event.peer, event.keypair, nowMs()));
         break;
       case 'installed':
+        this.#keypairMemory.answered(lane, event.token);
         this.#installed(event.token);
         break;
       case 'watch':
@@ -188,6 +208,31 @@ export class ControlLane {
   close(): void {
     for (const install of this.#installs.values()) clearTimeout(install.timer);
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
+  }
+
+  #addPeer(plan: PeerPlan): { peer: ControlPeer; entry: PeerEntry } {
+    const { publicKey, presharedKey, endpoint, cipher = CIPHER_DEFAULT } = plan;
+    const id = this.machine.addPeer(publicKey, { presharedKey, cipher });
+    const { memory, offset } = this.#peerMemory.take();
+    const peer: ControlPeer = {
+      id,
+      cells: peerCells(memory, offset, this.#options.lanes + 1),
+      watched: watchedWord(memory, offset),
+      endpoint,
+      timer: null,
+      currentBornMs: Number.NEGATIVE_INFINITY,
+      nextBornMs: 0,
+      hasCipherWarning: false,
+    };
+    this.peers.set(id, peer);
+    return { peer, entry: { peer: id, memory, offset, endpoint } };
+  }
+
+  /** The first keepalives, each a handshake, are spread: thousands at once would keep everybody waiting. */
+  #startKeepalive(peer: ControlPeer, seconds: number, at: number): void {
+    this.#carryOut(this.machine.setPersistentKeepalive(peer.id, seconds, nowMs()));
+    if (at < KEEPALIVES_AT_ONCE) this.#evaluate(peer);
+    else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
 
   /** With many handshake messages waiting, each must prove its address by a cookie, for a while (paper 5.3). */
@@ -279,6 +324,7 @@ export class ControlLane {
       case 'retire':
         this.#forgetInstall(action.keypairId);
         post({ type: 'retire', peer: action.peer, keypair: action.keypairId }, 'all');
+        this.#keypairMemory.retire(action.keypairId, this.#lastToken);
         break;
       case 'keepalive':
         post({ type: 'keepalive', peer: action.peer }, 0);
@@ -308,9 +354,10 @@ export class ControlLane {
     this.#options.log.warn(explainFailure(reason), { peer: formatKey(this.machine.peerPublicKey(peer.id)) });
   }
 
+  /** A handshake message that came from where the peer was tells the lanes nothing. */
   #move(id: number, endpoint: Endpoint): void {
     const peer = this.peers.get(id);
-    if (peer !== undefined) this.setEndpoint(peer, endpoint);
+    if (peer !== undefined && !isSameEndpoint(peer.endpoint, endpoint)) this.setEndpoint(peer, endpoint);
   }
 
   #clearTime(id: number, time: 'unansweredSinceMs' | 'owedSinceMs'): void {
@@ -327,7 +374,7 @@ export class ControlLane {
    */
   #install(action: InstallAction, rest: readonly Action[]): void {
     const { id, cipher, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs } = action.keypair;
-    const memory = KeypairMemory.allocate();
+    const memory = this.#keypairMemory.take(id);
     const { peer, place } = action;
     const owner = this.peers.get(peer);
     if (owner !== undefined) {
@@ -338,7 +385,7 @@ export class ControlLane {
     const token = this.#lastToken;
     const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
     this.#installs.set(token, { peer, keypair: id, place, rest, waiting: this.#options.lanes, timer });
-    const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, memory };
+    const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, ...memory };
     this.#options.post({ type: 'install', peer, place, cipher, ...keypair }, 'all');
     sendKey.fill(0);
     receiveKey.fill(0);

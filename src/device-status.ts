@@ -11,7 +11,8 @@ import { explainFailure } from './protocol/action.ts';
 export interface DevicePeer {
   /** Base64. */
   readonly publicKey: string;
-  readonly allowedIps: readonly IpPrefix[];
+  /** Packed by `packPrefixes`: as objects they would be most of what an idle peer takes. */
+  readonly allowedIps: Uint8Array;
   readonly persistentKeepaliveSeconds: number;
   readonly hasPresharedKey: boolean;
   readonly control: ControlPeer;
@@ -21,11 +22,33 @@ export interface DevicePeer {
 export function devicePeerOf(config: PeerConfig, control: ControlPeer): DevicePeer {
   return {
     publicKey: formatKey(config.publicKey),
-    allowedIps: config.allowedIps.map(({ address, length }) => ({ address: Uint8Array.from(address), length })),
+    allowedIps: packPrefixes(config.allowedIps),
     persistentKeepaliveSeconds: config.persistentKeepaliveSeconds,
     hasPresharedKey: config.presharedKey !== null,
     control,
   };
+}
+
+/** Each prefix as the number of its address bytes, its length, and its address. */
+export function packPrefixes(prefixes: readonly IpPrefix[]): Uint8Array {
+  const packed = new Uint8Array(prefixes.reduce((sum, { address }) => sum + 2 + address.length, 0));
+  let offset = 0;
+  for (const { address, length } of prefixes) {
+    packed.set([address.length, length], offset);
+    packed.set(address, offset + 2);
+    offset += 2 + address.length;
+  }
+  return packed;
+}
+
+/** Views of what `packPrefixes` made. */
+export function unpackPrefixes(packed: Uint8Array): IpPrefix[] {
+  const prefixes: IpPrefix[] = [];
+  for (let offset = 0; offset < packed.length; offset += 2 + packed[offset]) {
+    const address = packed.subarray(offset + 2, offset + 2 + packed[offset]);
+    prefixes.push({ address, length: packed[offset + 1] });
+  }
+  return prefixes;
 }
 
 export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStatus {
@@ -35,7 +58,7 @@ export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStat
   return {
     publicKey,
     endpoint: control.endpoint === null ? null : formatEndpoint(control.endpoint),
-    allowedIps: allowedIps.map(formatPrefix),
+    allowedIps: unpackPrefixes(allowedIps).map(formatPrefix),
     latestHandshakeMs: lastHandshakeRealMs,
     rxBytes: receivedBytes,
     txBytes: sentBytes,

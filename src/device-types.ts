@@ -17,7 +17,7 @@ export interface DeviceOptions {
   readonly mtu?: number;
   /** Offloads to open, as far as the kernel has them; default all. */
   readonly offloads?: readonly OffloadName[];
-  /** Packets that a TUN queue holds, 1 to 10,000; default null: as many as hold 1 MiB of the present traffic, 16 to 500. */
+  /** Packets that a TUN queue holds, 1 to 10,000; default null: the kernel's 500. */
   readonly txQueueLength?: number | null;
   /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
   readonly memoryCapBytes?: number | null;

@@ -14,7 +14,7 @@ import { CONTROL_ARENA_BYTES, ControlLane } from './control-lane.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
 import { DeviceMemory } from './device-memory.ts';
-import { type DevicePeer, devicePeerOf, peerStatus } from './device-status.ts';
+import { type DevicePeer, devicePeerOf, peerStatus, unpackPrefixes } from './device-status.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
 import { endpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
@@ -30,7 +30,6 @@ import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { buildAllowedIps } from './tables/allowed-ips.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
-import { TunQueue } from './tun-queue.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -98,7 +97,6 @@ class TunnelDevice implements Device {
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
-  #queue: TunQueue | null = null;
   #link: LinkInfo;
   #gsoDemoted = false;
   #closing: Promise<void> | null = null;
@@ -136,9 +134,9 @@ class TunnelDevice implements Device {
     } finally {
       privateKey?.fill(0);
     }
-    this.#queue = new TunQueue({ lanes, fixed: txQueueLength, link: (packets) => this.#linkQueue(packets) });
+    if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
-    for (const peer of config.peers) this.#addPeer(peer);
+    this.#addPeers(config.peers);
     this.#publishRoutes();
     this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
   }
@@ -286,7 +284,6 @@ class TunnelDevice implements Device {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
     else if (event.type === 'gsoDemoted') this.#noteGsoDemoted(event.errno);
-    else if (event.type === 'queueLength') this.#followTraffic(lane, event.packets);
     else this.#control?.take(event, lane);
   }
 
@@ -295,34 +292,17 @@ class TunnelDevice implements Device {
     this.#settings.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
   }
 
-  #linkQueue(packets: number | null): number {
-    const fd = this.#descriptors?.ofLane(0).tunFd ?? -1;
-    return linkInfo(fd, this.name, packets ?? -1).txQueueLength;
-  }
-
-  #followTraffic(lane: number, packets: number): void {
-    const { log } = this.#settings;
-    try {
-      const length = this.#queue?.ask(lane, packets) ?? null;
-      if (length !== null) log.debug('the TUN queue follows the traffic', { packets: length });
-    } catch (error) {
-      // The interface may be on its way out, or we may no longer set it.
-      log.debug('the TUN queue keeps its length', { error: String(error) });
-    }
-  }
-
-  #addPeer(config: PeerConfig): void {
-    const control = this.#control;
-    if (control === null) return;
-    const endpoint = config.endpoint === null ? null : endpointOf(config.endpoint);
-    const { publicKey, presharedKey, persistentKeepaliveSeconds, offloads, cipher } = config;
-    const peer = control.addPeer(publicKey, presharedKey, endpoint, persistentKeepaliveSeconds, offloads, cipher);
-    this.#peers.set(formatKey(publicKey), devicePeerOf(config, peer));
+  #addPeers(configs: readonly PeerConfig[]): void {
+    const plans = configs.map(({ endpoint, ...config }) => ({ ...config, endpoint: endpoint && endpointOf(endpoint) }));
+    const peers = this.#control?.addPeers(plans) ?? [];
+    peers.forEach((peer, at) => {
+      this.#peers.set(formatKey(configs[at].publicKey), devicePeerOf(configs[at], peer));
+    });
   }
 
   #publishRoutes(): void {
     const prefixes = [...this.#peers.values()].flatMap(({ allowedIps, control }) =>
-      allowedIps.map(({ address, length }) => ({ address, length, peer: control.id })),
+      unpackPrefixes(allowedIps).map(({ address, length }) => ({ address, length, peer: control.id })),
     );
     const { ipv4, ipv6 } = buildAllowedIps(prefixes);
     this.#post({ type: 'routes', ipv4, ipv6 }, 'all');

@@ -1,7 +1,8 @@
 /**
  * The control lane's end of one lane: its worker thread, the port between them, and the eventfd that wakes it. Commands
- * are queued on the port and the lane is woken once per flush, not once per command. What is posted before the lane is
- * ready waits for it.
+ * are queued on the port and the lane is woken once per flush, not once per command; and while there is much to say, not
+ * more often than each millisecond, for on a full core a wake-up costs more than what it is for. What is posted before the
+ * lane is ready waits for it.
  */
 import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
 import { GigatunError } from './errors.ts';
@@ -13,6 +14,8 @@ import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 /** A lane that does not leave its loop this long after it was told to is left to the end of the process. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const COMMIT_TIMEOUT_MS = 1_000;
+/** So soon after the last wake-up the lane is only woken when this thread has done what is at hand. */
+const WAKE_INTERVAL_MS = 1;
 
 export class LanePort {
   readonly index: number;
@@ -29,7 +32,8 @@ export class LanePort {
   #lastCommit = 0;
   #wakeFd = -1;
   #aead = '';
-  #wakePending = false;
+  #wakePending: 'no' | 'soon' | 'later' = 'no';
+  #wokenMs = 0;
   #closing = false;
 
   /** Starts the thread. `onEvent` hears of all that the lane tells. */
@@ -67,12 +71,14 @@ export class LanePort {
     return this.#aead;
   }
 
-  /** Queues a command; the lane is woken at the end of the present task. */
+  /** Queues a command; the lane is woken at the end of the present task, or of those at hand if it was just woken. */
   post(command: LaneCommand): void {
     this.#port.postMessage(command);
-    if (this.#wakePending) return;
-    this.#wakePending = true;
-    queueMicrotask(() => this.#wakeNow());
+    if (this.#wakePending === 'soon') return;
+    const isDue = performance.now() - this.#wokenMs >= WAKE_INTERVAL_MS;
+    if (isDue) queueMicrotask(() => this.#wakeIfPending());
+    else if (this.#wakePending === 'no') setImmediate(() => this.#wakeIfPending());
+    this.#wakePending = isDue ? 'soon' : 'later';
   }
 
   /** Has the lane commit its books; resolves when it has, or after a second. */
@@ -119,8 +125,13 @@ export class LanePort {
     this.#onEvent(event, this.index);
   }
 
+  #wakeIfPending(): void {
+    if (this.#wakePending !== 'no') this.#wakeNow();
+  }
+
   #wakeNow(): void {
-    this.#wakePending = false;
+    this.#wakePending = 'no';
+    this.#wokenMs = performance.now();
     if (this.#wakeFd < 0) return;
     try {
       wake(this.#wakeFd);

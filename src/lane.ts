@@ -23,7 +23,7 @@ import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import type { Cipher } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
-import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** What native code calls the ciphers. */
@@ -39,8 +39,6 @@ const STAGED_PACKETS = 4 * STAGED_PER_PEER;
 const STAGED_LONG_BYTES = 4_096;
 /** The control lane is told of roaming at most this often, ms. */
 const ROAM_INTERVAL_MS = 100;
-/** A lane without traffic looks after this time whether its TUN queue can be long again, ms. */
-const QUEUE_WAIT_MS = 50;
 /** Room for a staged packet on top of the MTU. */
 const STAGED_SLACK = 64;
 
@@ -137,10 +135,9 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming, or that bulk traffic has ended. */
+  /** For ever, unless the control lane is still to be told of roaming. */
   #waitMs(): number {
-    if (this.#context.roamed.size > 0) return ROAM_INTERVAL_MS;
-    return this.#outbound.queueIsShort ? QUEUE_WAIT_MS : -1;
+    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
   }
 
   #tellRoamed(): void {
@@ -158,7 +155,6 @@ class Lane {
   #endTurn(): void {
     const { ledger } = this.#context;
     if (this.#context.roamed.size > 0) this.#tellRoamed();
-    this.#outbound.tellQueueLength();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
@@ -188,8 +184,8 @@ class Lane {
 
   #obey(command: LaneCommand): void {
     switch (command.type) {
-      case 'peer':
-        this.#context.peers[command.peer] = new LanePeer(command.peer, command.memory, this.#index);
+      case 'peers':
+        for (const entry of command.peers) this.#addPeer(entry);
         break;
       case 'routes':
         this.#context.ipv4Routes = command.ipv4;
@@ -213,6 +209,12 @@ class Lane {
         if (peer !== undefined) this.#obeyForPeer(command, peer);
       }
     }
+  }
+
+  #addPeer({ peer: id, memory, offset, endpoint }: PeerEntry): void {
+    const peer = new LanePeer(id, memory, this.#index, offset);
+    if (endpoint !== null) writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, endpoint);
+    this.#context.peers[id] = peer;
   }
 
   #obeyForPeer(command: PeerCommand, peer: LanePeer): void {
@@ -249,7 +251,7 @@ class Lane {
   #install(command: InstallCommand, peer: LanePeer): void {
     const { native, handle, receivers } = this.#context;
     const { keypair: id, localIndex, remoteIndex, initiator, bornMs } = command;
-    const memory = new KeypairMemory(command.memory);
+    const memory = new KeypairMemory(command.memory, command.offset);
     const unconfirmed = command.place === 'next';
     const cipher = CIPHER_NUMBERS[command.cipher];
     const keypair = new LaneKeypair(peer, id, localIndex, remoteIndex, initiator, bornMs, memory, unconfirmed);

@@ -82,8 +82,10 @@ function run(steps: readonly (Step | LaneCommand[])[]): LaneEvent[] {
 function peerCommands(): LaneCommand[] {
   const { ipv4, ipv6 } = buildAllowedIps([{ address: new Uint8Array(4), length: 0, peer: 0 }]);
   return [
-    { type: 'peer', peer: 0, memory: new SharedArrayBuffer(peerMemoryBytes(2)) },
-    { type: 'endpoint', peer: 0, endpoint: endpointOf(0) },
+    {
+      type: 'peers',
+      peers: [{ peer: 0, memory: new SharedArrayBuffer(peerMemoryBytes(2)), offset: 0, endpoint: endpointOf(0) }],
+    },
     { type: 'routes', ipv4, ipv6 },
   ];
 }
@@ -91,7 +93,7 @@ function peerCommands(): LaneCommand[] {
 /** A keypair whose keys are `keyOf(id)`, with receiver index 1000 + id here and 2000 + id at the peer. */
 function install(id: number, place: Install['place'] = 'current'): Install {
   const indices = { localIndex: 1_000 + id, remoteIndex: 2_000 + id };
-  const keys = { sendKey: keyOf(id), receiveKey: keyOf(id), memory: KeypairMemory.allocate() };
+  const keys = { sendKey: keyOf(id), receiveKey: keyOf(id), memory: KeypairMemory.allocate(), offset: 0 };
   return {
     type: 'install',
     token: 70 + id,

@@ -12,6 +12,7 @@ import { GigatunError } from '../errors.ts';
 import { startInBackground } from './background.ts';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.ts';
 import { say } from './print.ts';
+import { releaseMemory } from './release-memory.ts';
 import { openStartChannel, type StartChannel } from './start-channel.ts';
 import { packageVersion } from './version.ts';
 
@@ -35,14 +36,13 @@ const BROKEN_LIMIT_MS = 10_000;
 const LINGER_LIMIT_MS = 2_000;
 
 export async function up(argument: string, options: UpOptions): Promise<number> {
-  const loaded = loadConfig(argument);
-  if (options.foreground !== true) return await startInBackground(loaded, options);
+  if (options.foreground !== true) return await startInBackground(loadConfig(argument), options);
   const channel = openStartChannel();
   const stop = new AbortController();
   const force = new AbortController();
   stopOnSignals(stop, force);
   try {
-    return await stayUp(loaded, options, channel, stop, force.signal);
+    return await stayUp(argument, options, channel, stop, force.signal);
   } catch (error) {
     if (!channel.fail(error)) throw error;
     return exitCodeOf(error);
@@ -52,26 +52,42 @@ export async function up(argument: string, options: UpOptions): Promise<number> 
 }
 
 async function stayUp(
-  loaded: LoadedConfig,
+  argument: string,
   options: UpOptions,
   channel: StartChannel,
   stop: AbortController,
   force: AbortSignal,
 ): Promise<number> {
-  for (const warning of loaded.warnings) channel.report(warning);
   const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info', channel.report));
   stopWhenBroken(stop, log);
-  const request = { ...requestOf(loaded, options, channel, log), signal: stop.signal, force };
-  const tunnel = await bringUp(request, await loadTools(options));
+  const { name, configMs, tunnel } = await start(argument, options, channel, log, stop.signal, force);
   closeWhenStopped(tunnel, stop.signal);
-  log.info('up', { name: loaded.name });
+  log.info('up', { name, configMs, ...tunnel.phasesMs });
   channel.ready();
+  releaseMemory();
   const { reason, error } = await tunnel.closed;
-  log.info('down', { name: loaded.name, reason });
+  log.info('down', { name, reason });
   if (error === null) return EXIT_OK;
-  log.error(error.message, { name: loaded.name });
-  if (!channel.background) say(`gigatun: ${loaded.name} ended: ${error.message}`);
+  log.error(error.message, { name });
+  if (!channel.background) say(`gigatun: ${name} ended: ${error.message}`);
   return EXIT_FAILURE;
+}
+
+/** A function of its own, so that the configuration, which may be megabytes, is forgotten when the tunnel is up. */
+async function start(
+  argument: string,
+  options: UpOptions,
+  channel: StartChannel,
+  log: Logger,
+  signal: AbortSignal,
+  force: AbortSignal,
+): Promise<{ name: string; configMs: number; tunnel: Tunnel }> {
+  const startedMs = performance.now();
+  const loaded = loadConfig(argument);
+  const configMs = Math.round(performance.now() - startedMs);
+  for (const warning of loaded.warnings) channel.report(warning);
+  const request = { ...requestOf(loaded, options, channel, log), signal, force };
+  return { name: loaded.name, configMs, tunnel: await bringUp(request, await loadTools(options)) };
 }
 
 function requestOf(

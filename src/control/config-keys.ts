@@ -220,7 +220,7 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     'once',
     readTxQueueLength,
     setTxQueueLength,
-    `Packets that a TUN queue holds, 1 to ${QUEUE_LENGTH_MAX}, or auto: as many as hold 1 MiB of the present traffic; absent: auto.`,
+    `Packets that a TUN queue may hold, 1 to ${QUEUE_LENGTH_MAX}, or auto: as the kernel has it; absent: auto.`,
   ),
   rule(
     'Cipher',

@@ -98,7 +98,7 @@ export interface GigatunSettings {
   readonly memoryCapBytes: number | null;
   /** Offloads that the device opens, in no order, none twice. */
   readonly offloads: readonly OffloadName[] | null;
-  /** Packets that a TUN queue holds; null as well for auto. */
+  /** Packets that a TUN queue may hold; null as well for auto. */
   readonly txQueueLength: number | null;
 }
 

@@ -70,7 +70,7 @@ export const readMemory: ValueReader<number> = (text) => {
 };
 const readPackets = integerReader('"auto" or a number of packets', 1, QUEUE_LENGTH_MAX, 'the kernel has 500');
 
-/** Packets of a TUN queue; null follows the traffic. */
+/** Packets of a TUN queue; null leaves the kernel's. */
 export const readTxQueueLength: ValueReader<number | null> = (text) =>
   isWord(text, 'auto') ? ok(null) : readPackets(text);
 const readSeconds = integerReader('"off" or seconds', 0, PORT_MAX, 'commonly 25');

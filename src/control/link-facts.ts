@@ -48,23 +48,37 @@ export async function findFreeTable(run: RunCommand): Promise<number> {
  */
 export async function deriveMtu(run: RunCommand, endpoints: readonly NumericEndpoint[], mark: number): Promise<number> {
   const mtus: number[] = [];
-  for (const { address } of endpoints) {
-    const mtu = await routeMtu(run, address, mark);
+  const devices = new Set<string>();
+  for (const route of await routesTo(run, endpoints, mark)) {
+    const own = /\bmtu (?:lock )?(\d+)/.exec(route)?.[1];
+    const device = /\bdev (\S+)/.exec(route)?.[1];
+    if (own !== undefined) mtus.push(Number(own));
+    else if (device !== undefined) devices.add(device);
+  }
+  for (const device of devices) {
+    const mtu = await linkMtu(run, device);
     if (mtu !== null) mtus.push(mtu);
   }
   if (mtus.length === 0) return DEFAULT_MTU;
-  return Math.min(MTU_MAX, Math.max(MTU_MIN_IPV6, Math.min(...mtus) - OVERHEAD_LENGTH));
+  const least = mtus.reduce((left, right) => Math.min(left, right));
+  return Math.min(MTU_MAX, Math.max(MTU_MIN_IPV6, least - OVERHEAD_LENGTH));
 }
 
-async function routeMtu(run: RunCommand, address: string, mark: number): Promise<number | null> {
-  const [numeric = '', zone] = address.split('%');
-  const marked = mark === 0 ? [] : ['mark', `${mark}`];
-  const through = zone === undefined ? [] : ['oif', zone];
-  const route = await showOrNothing(run, ['-o', 'route', 'get', numeric, ...through, ...marked]);
-  const own = /\bmtu (?:lock )?(\d+)/.exec(route)?.[1];
-  if (own !== undefined) return Number(own);
-  const device = /\bdev (\S+)/.exec(route)?.[1];
-  if (device === undefined) return null;
+/** One line for each route that there is. All are asked for at once: a program for each of thousands would take minutes. */
+async function routesTo(run: RunCommand, endpoints: readonly NumericEndpoint[], mark: number): Promise<string[]> {
+  if (endpoints.length === 0) return [];
+  const marked = mark === 0 ? '' : ` mark ${mark}`;
+  const questions = endpoints.map(({ address }) => {
+    const [numeric = '', zone] = address.split('%');
+    return `route get ${numeric}${zone === undefined ? '' : ` oif ${zone}`}${marked}\n`;
+  });
+  // An address without a route fails, and the status of all with it; the others are answered nevertheless.
+  const input = [...new Set(questions)].join('');
+  const { stdout } = await run({ program: 'ip', args: ['-o', '-force', '-batch', '-'], input });
+  return stdout.split('\n');
+}
+
+async function linkMtu(run: RunCommand, device: string): Promise<number | null> {
   const link = await showOrNothing(run, ['-o', 'link', 'show', 'dev', device]);
   const mtu = /\bmtu (\d+)/.exec(link)?.[1];
   return mtu === undefined ? null : Number(mtu);

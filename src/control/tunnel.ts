@@ -105,7 +105,11 @@ interface Undo {
 export class Tunnel {
   /** Resolves when everything is gone; with an error if something could not be undone. */
   readonly closed: Promise<TunnelEnd>;
-  readonly #request: TunnelRequest;
+  /** How long the phases of the start took, milliseconds by name; those that are over. */
+  readonly phasesMs: Record<string, number> = {};
+  readonly #request: Omit<TunnelRequest, 'config'>;
+  /** Dropped when the tunnel is up: thousands of peers take megabytes, and nobody asks for them again. */
+  #config: TunnelConfig | null;
   readonly #tools: TunnelTools;
   readonly #stopping: AbortController = new AbortController();
   readonly #signal: AbortSignal;
@@ -117,8 +121,9 @@ export class Tunnel {
   #device: TunnelDevice | null = null;
   #state: 'starting' | 'running' | 'closing' = 'starting';
 
-  constructor(request: TunnelRequest, tools: TunnelTools) {
+  constructor({ config, ...request }: TunnelRequest, tools: TunnelTools) {
     this.#request = request;
+    this.#config = config;
     this.#tools = tools;
     this.#signal = AbortSignal.any([request.signal, this.#stopping.signal]);
     this.closed = this.#closed.promise;
@@ -128,7 +133,8 @@ export class Tunnel {
   async start(): Promise<void> {
     try {
       await this.#openSocket();
-      await this.#bringUp();
+      if (this.#config !== null) await this.#bringUp(this.#config);
+      this.#config = null;
       this.#signal.throwIfAborted();
       this.#state = 'running';
       this.#server?.moveTo(socketPath(this.#request.directory, this.#request.name));
@@ -179,16 +185,23 @@ export class Tunnel {
     throw new GigatunError('BUSY', `${this.#request.name} is ${this.#state}; try again in a moment`);
   }
 
-  async #bringUp(): Promise<void> {
-    const { name, config, log } = this.#request;
+  async #bringUp(config: TunnelConfig): Promise<void> {
+    const { name, log } = this.#request;
     if (await recoverLink(this.#linkTools())) log.info('undid what an earlier process had left behind', { name });
     await this.#checkFree();
-    const settings = await this.#deviceSettings();
+    const settings = await this.#timed('lookups', () => this.#deviceSettings(config));
     const { preUp, postUp, preDown, postDown } = config.interface.hooks;
     await this.#hooks('PreUp', preUp, 'PostDown', postDown);
-    await this.#openDevice(settings);
-    await this.#setUpLink(settings.config.fwmark, settings.mtu);
+    await this.#timed('device', () => this.#openDevice(settings));
+    await this.#timed('link', () => this.#setUpLink(config, settings.config.fwmark, settings.mtu));
     await this.#hooks('PostUp', postUp, 'PreDown', preDown);
+  }
+
+  async #timed<T>(phase: string, action: () => Promise<T>): Promise<T> {
+    const startedMs = performance.now();
+    const result = await action();
+    this.phasesMs[`${phase}Ms`] = Math.round(performance.now() - startedMs);
+    return result;
   }
 
   async #checkFree(): Promise<void> {
@@ -201,17 +214,17 @@ export class Tunnel {
   }
 
   /** Names looked up, mark chosen, MTU found. */
-  async #deviceSettings(): Promise<DeviceRequest> {
-    const { name, config, log, report } = this.#request;
+  async #deviceSettings(config: TunnelConfig): Promise<DeviceRequest> {
+    const { name, log, report } = this.#request;
     const { run } = this.#tools;
-    const sizes = this.#sizes();
+    const sizes = this.#sizes(config);
     const peers = await resolvePeers(config.peers, { report, signal: this.#signal });
     const prefixes = peers.flatMap(({ allowedIps }) => allowedIps);
     const marked = config.fwmark === 0 && needsMark(config.interface, prefixes);
     const fwmark = marked ? await findFreeTable(run) : config.fwmark;
     const endpoints = peers.flatMap(({ endpoint }) => endpoint ?? []);
     const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, endpoints, fwmark));
-    this.#checkMtu(mtu);
+    checkMtu(mtu, config);
     const { privateKey, listenPort } = config;
     return {
       name,
@@ -225,21 +238,12 @@ export class Tunnel {
   }
 
   /** Refused here, before anything runs, if it cannot fit. */
-  #sizes(): { lanes: number; memoryCapBytes: number | null } {
-    const { config, lanes: lanesAsked, memoryCapBytes: capAsked } = this.#request;
+  #sizes(config: TunnelConfig): { lanes: number; memoryCapBytes: number | null } {
+    const { lanes: lanesAsked, memoryCapBytes: capAsked } = this.#request;
     const lanes = lanesAsked ?? config.settings.lanes ?? LANES_DEFAULT;
     const memoryCapBytes = capAsked ?? config.settings.memoryCapBytes;
     checkMemory(memoryCapBytes, { lanes, peers: config.peers.length });
     return { lanes, memoryCapBytes };
-  }
-
-  #checkMtu(mtu: number): void {
-    const hasIpv6 = this.#request.config.interface.addresses.some(({ address }) => address.length === 16);
-    if (mtu >= MTU_MIN_IPV6 || !hasIpv6) return;
-    throw new GigatunError(
-      'CONFIG',
-      `expected an MTU of at least ${MTU_MIN_IPV6}, got ${mtu}; the interface has an IPv6 address`,
-    );
   }
 
   async #openDevice(settings: DeviceRequest): Promise<void> {
@@ -250,8 +254,8 @@ export class Tunnel {
     device.closed.then((end) => this.close(end));
   }
 
-  async #setUpLink(fwmark: number, mtu: number): Promise<void> {
-    const { name, config, log } = this.#request;
+  async #setUpLink(config: TunnelConfig, fwmark: number, mtu: number): Promise<void> {
+    const { name, log } = this.#request;
     const prefixes = config.peers.flatMap(({ allowedIps }) => allowedIps);
     const facts = await gatherFacts(this.#tools.run, needsMark(config.interface, prefixes) ? fwmark : 0);
     const plan = planLink({ name, mtu, interface: config.interface, prefixes }, facts);
@@ -305,6 +309,15 @@ export class Tunnel {
     const left = this.#leftError();
     return left === null ? error : new GigatunError(error.code, `${error.message}; ${left.message}`, { cause: error });
   }
+}
+
+function checkMtu(mtu: number, config: TunnelConfig): void {
+  const hasIpv6 = config.interface.addresses.some(({ address }) => address.length === 16);
+  if (mtu >= MTU_MIN_IPV6 || !hasIpv6) return;
+  throw new GigatunError(
+    'CONFIG',
+    `expected an MTU of at least ${MTU_MIN_IPV6}, got ${mtu}; the interface has an IPv6 address`,
+  );
 }
 
 interface Deferred<T> {

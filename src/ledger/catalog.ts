@@ -37,6 +37,7 @@ const counters = [
   ['HANDSHAKE_TX', 'messages', 'Handshake messages sent.'],
   ['STAGED', 'packets', 'Packets that waited for a keypair.'],
   ['COALESCED', 'packets', 'Inner packets that were merged into a super-packet before the write.'],
+  ['CONGESTION_MARKS', 'packets', 'Inner packets marked (ECN) because the TUN queue stayed long.'],
   ['TURNS', 'turns', "Passes of the lane's loop."],
 ] as const;
 

@@ -9,15 +9,15 @@ import { recordSent } from '../history/tx-history.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { BOOKS, TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
-import { LIMIT } from '../packet/arena.ts';
+import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
-import { QUEUE_PACKETS_MAX, QueueLength } from './queue-length.ts';
+import { QueueControl } from './queue-control.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
 import { closeGroup, sendGroups } from './send.ts';
-import { INSPECT, inspect, SuperPacket, splitSegments } from './split.ts';
+import { INSPECT, inspect, isTcp, markCongestion, SuperPacket, splitSegments } from './split.ts';
 import { StagedPackets } from './stage.ts';
 
 export class OutboundPath {
@@ -25,7 +25,7 @@ export class OutboundPath {
   readonly #batch: OutboundBatch;
   readonly #packet: SuperPacket = new SuperPacket();
   readonly #staged: StagedPackets;
-  readonly #queue: QueueLength = new QueueLength();
+  readonly #queue: QueueControl = new QueueControl();
 
   /** `stagedPacketBytes`: longest inner packet that may wait for a keypair. */
   constructor(lane: LaneContext, stagedPacketBytes: number) {
@@ -36,7 +36,7 @@ export class OutboundPath {
 
   /** Moves one batch from the TUN; returns how many reads brought something. Throws when the TUN is gone. */
   turn(): number {
-    const { native, handle, arena } = this.#lane;
+    const { native, handle, arena, ledger } = this.#lane;
     const { TUN_READS, TUN_READ_BYTES } = LIMIT;
     const next = ACTIVITY.USER_TUN_TO_UDP;
     const reads = native.readTun(
@@ -48,27 +48,15 @@ export class OutboundPath {
       TUN_READ_BYTES,
       next,
     );
-    let bytes = 0;
+    const nowNs = ledger.books[BOOKS.NOW_NS];
+    const bytes = bytesOf(arena, reads);
+    this.#queue.found(bytes, reads < TUN_READS && bytes <= TUN_READ_BYTES);
     for (let read = 0; read < reads; read += 1) {
       const at = (arena.tunReads >> 2) + read * TUN_READ.WORDS;
-      const length = arena.words[at + TUN_READ.LENGTH];
-      bytes += length;
-      this.#forward(arena.words[at + TUN_READ.OFFSET], length);
+      this.#forward(arena.words[at + TUN_READ.OFFSET], arena.words[at + TUN_READ.LENGTH], nowNs);
     }
     this.#flush();
-    this.#queue.note(reads, bytes);
     return reads;
-  }
-
-  /** Whether the TUN queue is short for bulk traffic, and is to be long again when that ends. */
-  get queueIsShort(): boolean {
-    return this.#queue.packets < QUEUE_PACKETS_MAX;
-  }
-
-  /** Tells the control lane how long the TUN queue should be, when that has changed. */
-  tellQueueLength(): void {
-    const packets = this.#queue.wanted(this.#lane.ledger.books[BOOKS.NOW_NS]);
-    if (packets !== 0) this.#lane.notify({ type: 'queueLength', packets });
   }
 
   /** Sends what waited for this peer's keypair; says whether anything did. */
@@ -92,7 +80,7 @@ export class OutboundPath {
     this.#staged.drop(peer, DROP.OUT_STAGED_EXPIRED);
   }
 
-  #forward(offset: number, length: number): void {
+  #forward(offset: number, length: number, nowNs: number): void {
     const { arena, ledger } = this.#lane;
     const packet = this.#packet;
     // Nothing was read: the kernel dropped a packet that it could not describe.
@@ -106,19 +94,32 @@ export class OutboundPath {
     ledger.counts[COUNTER.TUN_RX_BYTES] += length - VIRTIO_HEADER_LENGTH + (packet.segments - 1) * packet.headerLength;
     const peer = routePacket(this.#lane, packet.ip);
     if (peer === null) ledger.drops[DROP.OUT_NO_ROUTE] += packet.segments;
-    else this.#splitAndSeal(peer);
+    else this.#splitAndSeal(peer, this.#isToldToSlowDown(nowNs) ? 1 : 0);
+  }
+
+  /** Tells the sender of a TCP super-packet that the TUN queue is long, when it is time to: by a mark, or else true: by the loss of its first segment. */
+  #isToldToSlowDown(nowNs: number): boolean {
+    const packet = this.#packet;
+    if (!isTcp(packet) || !this.#queue.signals(nowNs)) return false;
+    const { ledger, arena } = this.#lane;
+    if (markCongestion(packet, arena.view)) {
+      ledger.counts[COUNTER.CONGESTION_MARKS] += packet.segments;
+      return false;
+    }
+    ledger.drops[DROP.OUT_QUEUE_LONG] += 1;
+    return true;
   }
 
   /** A super-packet of very small segments may need more than one batch. */
-  #splitAndSeal(peer: LanePeer): void {
+  #splitAndSeal(peer: LanePeer, first: number): void {
     const batch = this.#batch;
     const packet = this.#packet;
-    for (let from = 0; from < packet.segments; ) {
+    for (let from = first; from < packet.segments; ) {
       const count = Math.min(packet.segments - from, this.#room());
       if (count > 0) {
-        const first = batch.segments;
+        const start = batch.segments;
         splitSegments(packet, batch, this.#lane.arena, from, count);
-        sealRun(this.#lane, batch, this.#staged, peer, first);
+        sealRun(this.#lane, batch, this.#staged, peer, start);
         from += count;
       } else this.#flush();
     }
@@ -148,4 +149,12 @@ export class OutboundPath {
     }
     batch.clear();
   }
+}
+
+/** Bytes that the reads of a batch brought. */
+function bytesOf(arena: Arena, reads: number): number {
+  let bytes = 0;
+  for (let read = 0; read < reads; read += 1)
+    bytes += arena.words[(arena.tunReads >> 2) + read * TUN_READ.WORDS + TUN_READ.LENGTH];
+  return bytes;
 }

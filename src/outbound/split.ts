@@ -33,6 +33,9 @@ export class SuperPacket {
   checksumField = 0;
 }
 
+/** The two bits of the traffic class: 0 for a sender without ECN, all ones for congestion experienced. */
+const ECN_MASK = 3;
+
 export const INSPECT = { OK: 0, NOT_IP: 1, BAD_OFFLOAD: 2 } as const;
 
 /** Checks the packet that one TUN read brought (virtio header at `offset`) against its own lengths; returns INSPECT. */
@@ -83,6 +86,25 @@ function inspectSuper(packet: SuperPacket, view: DataView, offset: number, avail
   if (packet.headerLength > LIMIT.SEGMENT_HEADER_BYTES) return INSPECT.BAD_OFFLOAD;
   packet.segments = Math.ceil(packet.payloadLength / packet.segmentPayload);
   return INSPECT.OK;
+}
+
+/** Whether an inspected packet is a TCP super-packet. */
+export function isTcp(packet: SuperPacket): boolean {
+  return packet.kind === GSO.TCP4 || packet.kind === GSO.TCP6;
+}
+
+/**
+ * Marks an inspected super-packet as one that met congestion (CE, RFC 3168, section 5), if its sender knows ECN; its IPv4
+ * header checksum is made anew for each segment.
+ */
+export function markCongestion(packet: SuperPacket, view: DataView): boolean {
+  // IPv4: the low bits of the second byte; IPv6: bits 4 and 5 of it.
+  const at = packet.ip + IPV4.TRAFFIC_CLASS;
+  const shift = packet.isIpv4 ? 0 : 4;
+  const bits = view.getUint8(at);
+  if (((bits >> shift) & ECN_MASK) === 0) return false;
+  view.setUint8(at, bits | (ECN_MASK << shift));
+  return true;
 }
 
 /** Appends the SEAL descriptors of segments [from, from + count) to the batch; the caller has made room for them. */

@@ -50,3 +50,20 @@ export function writeEndpoint(arena: Uint8Array, offset: number, endpoint: Endpo
   arena.set(endpoint.address, offset + ENDPOINT.ADDRESS * 4);
   if (endpoint.localAddress !== null) arena.set(endpoint.localAddress, offset + ENDPOINT.LOCAL_ADDRESS * 4);
 }
+
+/** Whether two endpoints agree in everything, the local address and interface included. */
+export function isSameEndpoint(left: Endpoint | null, right: Endpoint | null): boolean {
+  if (left === null || right === null) return left === right;
+  return (
+    left.port === right.port &&
+    left.scope === right.scope &&
+    left.localInterface === right.localInterface &&
+    isSameAddress(left.address, right.address) &&
+    isSameAddress(left.localAddress, right.localAddress)
+  );
+}
+
+function isSameAddress(left: Uint8Array | null, right: Uint8Array | null): boolean {
+  if (left === null || right === null) return left === right;
+  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+}

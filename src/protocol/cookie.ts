@@ -57,22 +57,24 @@ export class CookieChecker {
 }
 
 export class CookieGenerator {
-  readonly #mac1Key: Uint8Array;
-  readonly #sealKey: Uint8Array;
+  readonly #publicKey: Uint8Array;
   readonly #timing: Timing;
+  /** Made of the public key when first needed: most of many peers never need them. */
+  #mac1Key: Uint8Array | null = null;
+  #sealKey: Uint8Array | null = null;
   #lastMac1: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
   #cookieBornMs = 0;
 
-  /** @param publicKey the peer's static public key, 32 bytes */
+  /** @param publicKey the peer's static public key, 32 bytes; kept */
   constructor(publicKey: Uint8Array, timing: Timing) {
-    this.#mac1Key = mac1Key(publicKey);
-    this.#sealKey = cookieKey(publicKey);
+    this.#publicKey = publicKey;
     this.#timing = timing;
   }
 
   /** Writes mac1, and mac2 if there is a fresh cookie, into a message that is about to be sent, and remembers its mac1. */
   stamp(message: Uint8Array, nowMs: number): void {
+    this.#mac1Key ??= mac1Key(this.#publicKey);
     stampMac1(message, this.#mac1Key);
     this.#lastMac1 = Uint8Array.from(mac1Of(message));
     const lifeMs = this.#timing.COOKIE_REFRESH_TIME_MS - this.#timing.COOKIE_SECRET_LATENCY_MS;
@@ -82,6 +84,7 @@ export class CookieGenerator {
   /** Takes the cookie of a reply to the last message that was stamped; each message takes one at most. */
   consume(reply: CookieReply, nowMs: number): 'taken' | 'unexpected cookie' | 'bad cookie' {
     if (this.#lastMac1 === null) return 'unexpected cookie';
+    this.#sealKey ??= cookieKey(this.#publicKey);
     try {
       this.#cookie = xchacha20poly1305(this.#sealKey, reply.nonce, this.#lastMac1).decrypt(reply.sealedCookie);
     } catch {

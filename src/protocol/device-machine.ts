@@ -32,6 +32,8 @@ export interface DeviceMachineOptions {
   readonly timing: Timing;
   /** Returns that many random bytes, fresh and unpredictable; the machine may overwrite them. */
   readonly random: (length: number) => Uint8Array;
+  /** Makes an ephemeral key pair; of 32 bytes of `random` if left out. */
+  readonly newKeyPair?: () => DhKeyPair;
   /** Peers that may exist at once; PEERS_MAX if left out. */
   readonly peersMax?: number;
   /** Whether AES-256-GCM is fast on this machine, so that the choice `auto` offers it. Default false. */
@@ -80,8 +82,8 @@ export class DeviceMachine {
     this.#random = options.random;
     this.#peersMax = options.peersMax ?? PEERS_MAX;
     const indices = new IndexTable<number>(options.random);
-    const { timing, random, prefersAes = false } = options;
-    this.#tools = { timing, random, indices, keypairIds: new DenseIds(), prefersAes };
+    const { timing, random, newKeyPair = () => keyPairOf(random), prefersAes = false } = options;
+    this.#tools = { timing, random, newKeyPair, indices, keypairIds: new DenseIds(), prefersAes };
     this.#identity = this.#identityOf(options.privateKey);
   }
 
@@ -260,6 +262,13 @@ export class DeviceMachine {
     if (peer === undefined) throw new RangeError(`expected the id of a peer, got ${id}`);
     return peer;
   }
+}
+
+function keyPairOf(random: (length: number) => Uint8Array): DhKeyPair {
+  const bytes = random(KEY_LENGTH);
+  const keyPair = importKeyPair(bytes);
+  bytes.fill(0);
+  return keyPair;
 }
 
 function refuse(reason: HandshakeFailure): Action[] {

@@ -22,15 +22,19 @@ import {
 } from './noise.ts';
 import { SymmetricState } from './symmetric-state.ts';
 import { compareTimestamps, nextTimestamp } from './timestamp.ts';
-import { type DhKeyPair, importKeyPair, sharedSecret } from './x25519.ts';
+import { type DhKeyPair, sharedSecret } from './x25519.ts';
 
 const PROLOGUE = Buffer.from(NOISE_PROLOGUE);
 const NOTHING = new Uint8Array(0);
+/** Shared by all peers without one; never written to. */
+const NO_PRESHARED_KEY = new Uint8Array(KEY_LENGTH);
 
 /** What a handshake needs of its device. */
 export interface HandshakeTools {
   readonly timing: Timing;
   readonly random: (length: number) => Uint8Array;
+  /** Makes an ephemeral key pair, fresh and unpredictable. */
+  readonly newKeyPair: () => DhKeyPair;
   /** Receiver indices of the device, each with its peer's id. */
   readonly indices: IndexTable<number>;
 }
@@ -90,9 +94,10 @@ export class PeerHandshake {
   readonly #publicKey: Uint8Array;
   readonly #tools: HandshakeTools;
   readonly #cookies: CookieGenerator;
-  readonly #presharedKey: Uint8Array = new Uint8Array(KEY_LENGTH);
+  #presharedKey: Uint8Array = NO_PRESHARED_KEY;
   #localStatic: DhKeyPair | null = null;
-  #staticStatic: Uint8Array | null = null;
+  /** Secret of the two static keys; null for none, undefined while nobody has asked for it. */
+  #staticStatic: Uint8Array | null | undefined = null;
   #waiting: { state: SymmetricState; ephemeral: DhKeyPair; localIndex: number } | null = null;
   #timestampSent: Uint8Array | null = null;
   #timestampReceived: Uint8Array | null = null;
@@ -111,28 +116,24 @@ export class PeerHandshake {
     this.clear();
     this.#staticStatic?.fill(0);
     this.#localStatic = localStatic;
-    this.#staticStatic = localStatic && sharedSecret(localStatic.privateKey, this.#publicKey);
+    this.#staticStatic = localStatic && undefined;
   }
 
   /** @param key 32 bytes, copied; null for none, which is the same as zeros */
   setPresharedKey(key: Uint8Array | null): void {
-    this.#presharedKey.fill(0);
-    if (key !== null) this.#presharedKey.set(key);
+    if (this.#presharedKey !== NO_PRESHARED_KEY) this.#presharedKey.fill(0);
+    this.#presharedKey = key === null ? NO_PRESHARED_KEY : Uint8Array.from(key);
   }
 
   /** A new initiation, 148 bytes; it replaces the one before. */
   initiate(cipher: Cipher, nowMs: number, realMs: number): Uint8Array | HandshakeFailure {
     this.clear();
     if (this.#localStatic === null) return 'no private key';
-    if (this.#staticStatic === null) return 'bad key exchange';
+    const staticStatic = this.#staticSecret();
+    if (staticStatic === null) return 'bad key exchange';
     const state = SymmetricState.start(cipher, PROLOGUE, this.#publicKey);
-    const ephemeral = this.#newEphemeral();
-    const keys = {
-      ephemeral,
-      localStatic: this.#localStatic,
-      remoteStatic: this.#publicKey,
-      staticStatic: this.#staticStatic,
-    };
+    const ephemeral = this.#tools.newKeyPair();
+    const keys = { ephemeral, localStatic: this.#localStatic, remoteStatic: this.#publicKey, staticStatic };
     const timestamp = nextTimestamp(realMs, this.#timestampSent);
     const noise = writeInitiation(state, keys, timestamp);
     if (noise === null) return 'bad key exchange';
@@ -159,7 +160,7 @@ export class PeerHandshake {
     }
     this.clear();
     const { message, state } = opened;
-    const ephemeral = this.#newEphemeral();
+    const ephemeral = this.#tools.newKeyPair();
     const remoteEphemeral = message.noise.subarray(0, KEY_LENGTH);
     const keys = { ephemeral, remoteEphemeral, remoteStatic: this.#publicKey, presharedKey: this.#presharedKey };
     const noise = writeResponse(state, keys, NOTHING);
@@ -205,8 +206,9 @@ export class PeerHandshake {
   }
 
   #takeInitiation(opened: OpenedInitiation, nowMs: number): HandshakeFailure | null {
-    if (this.#staticStatic === null) return 'bad key exchange';
-    const timestamp = readInitiationPayload(opened.state, this.#staticStatic, opened.message.noise);
+    const staticStatic = this.#staticSecret();
+    if (staticStatic === null) return 'bad key exchange';
+    const timestamp = readInitiationPayload(opened.state, staticStatic, opened.message.noise);
     if (timestamp === null) return 'bad initiation';
     const last = this.#timestampReceived;
     if (last !== null && compareTimestamps(timestamp, last) <= 0) return 'old timestamp';
@@ -216,11 +218,11 @@ export class PeerHandshake {
     return null;
   }
 
-  #newEphemeral(): DhKeyPair {
-    const bytes = this.#tools.random(KEY_LENGTH);
-    const keyPair = importKeyPair(bytes);
-    bytes.fill(0);
-    return keyPair;
+  /** Kept from the first handshake on: thousands of peers that never speak cost nothing at start. */
+  #staticSecret(): Uint8Array | null {
+    if (this.#staticStatic === undefined)
+      this.#staticStatic = this.#localStatic && sharedSecret(this.#localStatic.privateKey, this.#publicKey);
+    return this.#staticStatic;
   }
 
   #stamped(message: Uint8Array, nowMs: number): Uint8Array {

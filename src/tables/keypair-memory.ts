@@ -1,6 +1,6 @@
 /**
- * What all lanes share of a keypair: the next sending counter and the replay window, in one small block of shared
- * memory. A lane takes the lock for a whole run, not for a packet. Lock holders never block or call out, so waiters
+ * What all lanes share of a keypair: the next sending counter and the replay window, in one small block of a slab of shared
+ * memory (keypair-pool.ts). A lane takes the lock for a whole run, not for a packet. Lock holders never block or call out, so waiters
  * spin briefly and then sleep in slices.
  */
 import { REPLAY_WINDOW_WORDS } from '../protocol/replay-window.ts';
@@ -14,20 +14,25 @@ const NEXT_COUNTER = 0;
 /** Cell of `counters` that holds the newest received counter + 1. */
 export const NEWEST_RECEIVED = 1;
 
+/** Shared memory of one keypair. */
+export const KEYPAIR_MEMORY_BYTES: number = LOCK_BYTES + REPLAY_WINDOW_WORDS * 4;
+
 export class KeypairMemory {
   /** [next sending counter, newest received counter + 1] */
   readonly counters: Float64Array;
   readonly window: Int32Array;
   readonly #lock: Int32Array;
 
-  constructor(memory: SharedArrayBuffer) {
-    this.counters = new Float64Array(memory, 0, COUNTERS_BYTES / 8);
-    this.#lock = new Int32Array(memory, COUNTERS_BYTES, 1);
-    this.window = new Int32Array(memory, LOCK_BYTES, REPLAY_WINDOW_WORDS);
+  /** Over KEYPAIR_MEMORY_BYTES from `offset` on, a multiple of 8. */
+  constructor(memory: SharedArrayBuffer, offset = 0) {
+    this.counters = new Float64Array(memory, offset, COUNTERS_BYTES / 8);
+    this.#lock = new Int32Array(memory, offset + COUNTERS_BYTES, 1);
+    this.window = new Int32Array(memory, offset + LOCK_BYTES, REPLAY_WINDOW_WORDS);
   }
 
+  /** Memory of a keypair that is alone, as tests have them. */
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(LOCK_BYTES + REPLAY_WINDOW_WORDS * 4);
+    return new SharedArrayBuffer(KEYPAIR_MEMORY_BYTES);
   }
 
   lock(): void {

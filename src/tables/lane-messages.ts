@@ -2,9 +2,18 @@
 import type { Endpoint } from '../packet/endpoint.ts';
 import type { Cipher } from '../protocol/cipher.ts';
 
+/** A peer that a lane is told of. */
+export interface PeerEntry {
+  readonly peer: number;
+  /** Its cells start at `offset` of `memory`, which many peers share. */
+  readonly memory: SharedArrayBuffer;
+  readonly offset: number;
+  readonly endpoint: Endpoint | null;
+}
+
 /** From the control lane to a lane. */
 export type LaneCommand =
-  | { readonly type: 'peer'; readonly peer: number; readonly memory: SharedArrayBuffer }
+  | { readonly type: 'peers'; readonly peers: readonly PeerEntry[] }
   | { readonly type: 'unpeer'; readonly peer: number }
   | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
   /** Which datagram groups this peer gets: at most so many datagrams (1: no groups), the last shorter or not. */
@@ -28,7 +37,9 @@ export type LaneCommand =
       readonly receiveKey: Uint8Array;
       readonly initiator: boolean;
       readonly bornMs: number;
+      /** The keypair's memory starts at `offset` of `memory`. */
       readonly memory: SharedArrayBuffer;
+      readonly offset: number;
       readonly place: 'current' | 'next';
     }
   /** Send with this keypair, staged packets first; with `confirm`, an empty message if there were none. */
@@ -57,6 +68,4 @@ export type LaneEvent =
   | { readonly type: 'snapshot'; readonly id: number }
   /** GSO failed for a group that went through datagram by datagram. */
   | { readonly type: 'gsoDemoted'; readonly errno: number }
-  /** The TUN queue should hold so many packets. */
-  | { readonly type: 'queueLength'; readonly packets: number }
   | { readonly type: 'gone'; readonly message: string };

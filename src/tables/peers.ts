@@ -24,9 +24,14 @@ export function peerMemoryBytes(lanes: number): number {
   return (PEER_CELL.LANE_BYTES + 2 * lanes) * 8;
 }
 
-/** The watched mark in a peer's shared memory. */
-export function watchedWord(memory: SharedArrayBuffer): Int32Array {
-  return new Int32Array(memory, PEER_CELL.WATCHED * 8, 1);
+/** The cells of a peer for `lanes` lanes, from a byte offset (multiple of 8) on. */
+export function peerCells(memory: SharedArrayBuffer, offset: number, lanes: number): Float64Array {
+  return new Float64Array(memory, offset, peerMemoryBytes(lanes) / 8);
+}
+
+/** The watched mark in a peer's shared memory, which starts at a byte offset. */
+export function watchedWord(memory: SharedArrayBuffer, offset = 0): Int32Array {
+  return new Int32Array(memory, offset + PEER_CELL.WATCHED * 8, 1);
 }
 
 /** More datagrams than any kernel takes in one group: no limit of the peer's. */
@@ -92,10 +97,11 @@ export class LanePeer {
   stagedLast = -1;
   stagedCount = 0;
 
-  constructor(id: number, memory: SharedArrayBuffer, lane: number) {
+  /** The peer's shared memory starts at a byte offset of `memory`. */
+  constructor(id: number, memory: SharedArrayBuffer, lane: number, offset = 0) {
     this.id = id;
-    this.cells = new Float64Array(memory);
-    this.#watched = watchedWord(memory);
+    this.cells = peerCells(memory, offset, lane + 1);
+    this.#watched = watchedWord(memory, offset);
     this.sentBytesCell = PEER_CELL.LANE_BYTES + 2 * lane;
     this.receivedBytesCell = this.sentBytesCell + 1;
   }

@@ -6,13 +6,18 @@ import { fakeRunner } from './support/fakes.ts';
 const endpoint = (address: string): { address: string; port: number } => ({ address, port: 51_820 });
 
 describe('the MTU', () => {
-  const runner = fakeRunner((text) => {
-    if (text === 'ip -o route get 192.0.2.1')
-      return { stdout: '192.0.2.1 via 10.0.0.1 dev eth0 src 10.0.0.2 uid 0\\    cache' };
-    if (text === 'ip -o route get 192.0.2.2') return { stdout: '192.0.2.2 dev eth1 src 10.0.0.2 \\    cache mtu 1400' };
-    if (text === 'ip -o route get 192.0.2.3') return { stdout: 'local 192.0.2.3 dev lo' };
-    if (text === 'ip -o route get 192.0.2.4') return { stdout: '192.0.2.4 dev ppp0 \\  cache mtu lock 600' };
-    if (text === 'ip -o route get fe80::1 oif eth0 mark 7') return { stdout: 'fe80::1 dev eth0' };
+  const routes: ReadonlyMap<string, string> = new Map([
+    ['route get 192.0.2.1', '192.0.2.1 via 10.0.0.1 dev eth0 src 10.0.0.2 uid 0\\    cache'],
+    ['route get 192.0.2.2', '192.0.2.2 dev eth1 src 10.0.0.2 \\    cache mtu 1400'],
+    ['route get 192.0.2.3', 'local 192.0.2.3 dev lo'],
+    ['route get 192.0.2.4', '192.0.2.4 dev ppp0 \\  cache mtu lock 600'],
+    ['route get fe80::1 oif eth0 mark 7', 'fe80::1 dev eth0'],
+  ]);
+  const runner = fakeRunner((text, { input = '' }) => {
+    if (text === 'ip -o -force -batch -') {
+      const answers = input.split('\n').flatMap((question) => routes.get(question) ?? []);
+      return { status: answers.length < input.split('\n').length - 1 ? 2 : 0, stdout: `${answers.join('\n')}\n` };
+    }
     if (text === 'ip -o link show dev eth0') return { stdout: '2: eth0: <UP> mtu 1500 qdisc' };
     if (text === 'ip -o link show dev lo') return { stdout: '1: lo: <UP> mtu 65536 qdisc' };
     return { status: 2, stderr: 'RTNETLINK answers: Network is unreachable' };
@@ -33,6 +38,19 @@ describe('the MTU', () => {
 
   it('is asked for with the mark and the zone', async () => {
     expect(await deriveMtu(runner.run, [endpoint('fe80::1%eth0')], 7)).toBe(1_420);
+  });
+});
+
+describe('the MTU towards thousands of endpoints', () => {
+  it('takes two commands', async () => {
+    const { run, commands } = fakeRunner((text, { input = '' }) => {
+      if (text.includes('link show')) return { stdout: '2: eth0: <UP> mtu 1480 qdisc' };
+      const addresses = [...input.matchAll(/^route get (\S+)$/gm)].map(([, address]) => address);
+      return { stdout: addresses.map((address) => `${address} dev eth0 src 10.0.0.2 uid 0 \\    cache\n`).join('') };
+    });
+    const addresses = Array.from({ length: 5_000 }, (_, at) => endpoint(`198.18.${at >> 8}.${at & 0xff}`));
+    expect(await deriveMtu(run, addresses, 0)).toBe(1_400);
+    expect(commands).toHaveLength(2);
   });
 });
 

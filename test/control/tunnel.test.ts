@@ -113,12 +113,13 @@ describe('a tunnel', () => {
     const all = { ...rest };
     const tunnel = await up();
     expect(existsSync(socketPath(all.directory, 'wg0'))).toBe(true);
+    expect(Object.keys(tunnel.phasesMs)).toEqual(['lookupsMs', 'deviceMs', 'linkMs']);
     await tunnel.close({ reason: 'enough', error: null });
     expect(await tunnel.closed).toEqual({ reason: 'enough', error: null });
     expect(leftIn(all.directory)).toEqual([]);
     expect(readFileSync(join(all.directory, 'events'), 'utf8').trim().split('\n')).toEqual([
       'ip link show dev wg0',
-      'ip -o route get 192.0.2.1',
+      'ip -o -force -batch -',
       'PreUp wg0',
       'open device',
       'ip -4 address add 10.0.0.1/24 dev wg0',

@@ -16,6 +16,7 @@ import type { Device, DeviceOptions } from '../../src/device-types.ts';
 import { laneHeapLimits } from '../../src/memory/budget.ts';
 import type { OffloadName } from '../../src/offloads/offload-name.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
+import type { LaneCommand } from '../../src/tables/lane-messages.ts';
 import { titled, tunMissing } from '../native/support.ts';
 import { fileBehind, PlayedLane, playedLanes } from './support/played-lane.ts';
 
@@ -235,6 +236,33 @@ describe.skipIf(missing !== null)(titled('a device', missing), () => {
       for (const bytes of [publicKey, presharedKey, ...allowedIps.map(({ address }) => address)]) bytes?.fill(0);
     expect(device.status()).toEqual(before);
     expect(before.peers[0]).toMatchObject({ endpoint: '[fe80::1%1]:9', hasPresharedKey: true });
+  });
+
+  test('tells its lanes of thousands of peers in a few commands, whose cells lie in shared chunks', async () => {
+    device = await openDevice(options({ config: configOf(3_000), lanes: 2 }));
+    await vi.waitFor(() => expect(playedLanes[1]?.commands.some(({ type }) => type === 'routes')).toBe(true));
+    for (const lane of playedLanes) {
+      const told = lane.commands.filter(({ type }) => type === 'peers') as Extract<LaneCommand, { type: 'peers' }>[];
+      expect(told.map(({ peers }) => peers.length)).toEqual([1_024, 1_024, 952]);
+      const entries = told.flatMap(({ peers }) => peers);
+      expect(entries.map(({ peer }) => peer)).toEqual(Array.from({ length: 3_000 }, (_, peer) => peer));
+      const chunkBytes = entries[0]?.memory.byteLength ?? 0;
+      expect(entries.filter(({ offset }) => offset === 0)).toHaveLength(Math.ceil(3_000 / (chunkBytes / 128)));
+      expect(lane.commands.length).toBe(told.length + 1);
+    }
+  });
+
+  test('shows each prefix of each peer as it was configured', async () => {
+    const config = configOf(2);
+    const allowedIps = [
+      { address: Uint8Array.of(10, 1, 2, 0), length: 24 },
+      { address: Uint8Array.from({ length: 16 }, (_, at) => (at === 0 ? 0xfd : at)), length: 128 },
+      { address: new Uint8Array(16), length: 0 },
+    ];
+    const peers = config.peers.map((peer, at) => ({ ...peer, allowedIps: at === 0 ? allowedIps : [] }));
+    device = await openDevice(options({ config: { ...config, peers } }));
+    const text = ['10.1.2.0/24', 'fd01:203:405:607:809:a0b:c0d:e0f/128', '::/0'];
+    expect(device.status().peers.map((peer) => peer.allowedIps)).toEqual([text, []]);
   });
 
   test('gives its lanes WireGuard its times, and others only where a test asks for them', async () => {

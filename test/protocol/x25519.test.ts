@@ -48,6 +48,15 @@ describe('X25519', () => {
     expect(sharedSecret(privateKey, fromHex(`01${'00'.repeat(31)}`))).toBeNull();
   });
 
+  it('takes each of several public keys for what it is, whatever the order', () => {
+    const own = importKeyPair(new Uint8Array(32).fill(0x42));
+    const others = [1, 2, 3, 4].map((byte) => importKeyPair(new Uint8Array(32).fill(byte)));
+    for (const at of [0, 1, 0, 1, 2, 0, 3, 3, 1, 2]) {
+      const { privateKey, publicKey } = others[at];
+      expect(sharedSecret(own.privateKey, publicKey)).toEqual(sharedSecret(privateKey, own.publicKey));
+    }
+  });
+
   it('refuses a private key of another length', () => {
     for (const length of [0, 31, 33]) expect(() => importKeyPair(new Uint8Array(length))).toThrow(RangeError);
   });

@@ -83,6 +83,45 @@ describe('allowed IPs', () => {
     });
   }
 
+  it.each([
+    {
+      name: 'neighbouring hosts',
+      length: 4,
+      count: 3_000,
+      make: (at: number) => ({ word: 0x0a00_ff00 + at, bits: 32 }),
+    },
+    { name: 'nets in nets', length: 4, count: 33, make: (at: number) => ({ word: 0xc0a8_5555, bits: at }) },
+    {
+      name: 'random nets',
+      length: 4,
+      count: 3_000,
+      make: (at: number) => ({ word: scrambled(at), bits: 8 + (at % 25) }),
+    },
+    {
+      name: 'one crowded corner',
+      length: 4,
+      count: 600,
+      make: (at: number) => ({ word: at < 500 ? at : scrambled(at), bits: 32 }),
+    },
+    { name: 'IPv6 nets in nets', length: 16, count: 129, make: (at: number) => ({ word: 0xfd00_1234, bits: at }) },
+    {
+      name: 'random IPv6 nets',
+      length: 16,
+      count: 1_500,
+      make: (at: number) => ({ word: scrambled(at), bits: 8 + (at % 121) }),
+    },
+  ] as const)('of $name are found at their edges as a scan finds them, and take a bounded table', (shape) => {
+    const set = Array.from({ length: shape.count }, (_, at) => {
+      const { word, bits } = shape.make(at);
+      return { address: wordsTo(shape.length, word, scrambled(at + 7)), length: bits, peer: at };
+    });
+    const tables = buildAllowedIps(set);
+    for (const prefix of set.filter((_, at) => at % Math.ceil(set.length / 150) === 0))
+      for (const address of neighbours(prefix)) expect(lookup(tables, address)).toBe(scanAllowedIps(set, address));
+    const words = (shape.length === 4 ? tables.ipv4 : tables.ipv6).length;
+    expect(words).toBeLessThan(64 + 24 * set.length);
+  });
+
   it('that stand twice belong to the last peer that names them', () => {
     const address = Uint8Array.of(10, 1, 2, 3);
     const outside = Uint8Array.of(10, 1, 2, 77);
@@ -104,6 +143,20 @@ describe('allowed IPs', () => {
     expect(ipv6.buffer).toBeInstanceOf(SharedArrayBuffer);
   });
 });
+
+/** A word that looks random and is always the same for a number. */
+function scrambled(at: number): number {
+  const mixed = Math.imul(at + 1, 0x9e37_79b1);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
+/** An address whose first and last words are given; IPv4 has only the first. */
+function wordsTo(length: 4 | 16, first: number, last: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(length));
+  if (length === 16) view.setUint32(12, last);
+  view.setUint32(0, first);
+  return new Uint8Array(view.buffer);
+}
 
 /** The address of a prefix, and that with one bit changed: just before its end, just behind it, and in each word. */
 function neighbours({ address, length }: AllowedIp): Uint8Array[] {
