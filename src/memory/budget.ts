@@ -10,8 +10,8 @@ const PROGRAM_BYTES = 70e6;
 /** A lane: its thread with a heap of its own, its arena, its code. */
 const LANE_BYTES = 12e6;
 /** A peer with a prefix: its part of the control lane, and of each lane; measured with 10,000. */
-const PEER_BYTES = 12e3;
-const PEER_LANE_BYTES = 1.5e3;
+const PEER_BYTES = 9e3;
+const PEER_LANE_BYTES = 1e3;
 /** So much of the cap may be in use before something is shed. */
 export const NEAR_SHARE = 0.9;
 
