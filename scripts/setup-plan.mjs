@@ -8,7 +8,7 @@ export const NODE_LEAST = [20, 19];
 
 /**
  * Everything gigatun needs from outside npm. `find` is a program's name, a header's path under the include directories, or a library;
- * `tasks` are those that fail without it.
+ * `tasks` are those that fail without it, `wishedBy` those that are only slower.
  */
 const NEEDS = [
   need('cc', 'gcc', 'compiles the native layer', ['demo', 'test', 'bench']),
@@ -26,6 +26,7 @@ const NEEDS = [
   {
     ...need('libIPSec_MB.so.1', 'libipsec-mb1', 'the faster AEAD back end, tested too', ['test', 'bench']),
     arch: 'x64',
+    wishedBy: ['demo'],
   },
   { ...need('intel-ipsec-mb.h', 'libipsec-mb-dev', 'the measuring rod is built on it', ['bench']), arch: 'x64' },
 ];
@@ -40,6 +41,12 @@ export const TASKS = ['demo', 'test', 'bench'];
 export function missingNeeds(task, arch, isPresent) {
   const needs = NEEDS.filter((one) => one.tasks.includes(task) && (one.arch === undefined || one.arch === arch));
   return needs.filter((one) => !isPresent(one.find));
+}
+
+/** What would make a task faster, and `isPresent(find)` denies. */
+export function missingWishes(task, arch, isPresent) {
+  const wishes = NEEDS.filter(({ wishedBy = [], arch: only = arch }) => wishedBy.includes(task) && only === arch);
+  return wishes.filter((one) => !isPresent(one.find));
 }
 
 /** What to do about missing needs: nothing, install packages, or tell the user. */

@@ -11,7 +11,15 @@ import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isInstallCurrent, isNodeNewEnough, missingNeeds, NODE_LEAST, planPackages, TASKS } from './setup-plan.mjs';
+import {
+  isInstallCurrent,
+  isNodeNewEnough,
+  missingNeeds,
+  missingWishes,
+  NODE_LEAST,
+  planPackages,
+  TASKS,
+} from './setup-plan.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SYSTEM_PATHS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
@@ -36,6 +44,7 @@ function setUp(task) {
   if (!TASKS.includes(task)) throw new Error(`expected one of ${TASKS.join(', ')}, got '${task}'`);
   checkPlatform();
   providePackages(task);
+  provideWishes(task);
   provideModules();
   provideAddon();
   provideBuild();
@@ -57,6 +66,18 @@ function providePackages(task) {
   step(`installing the Debian packages ${plan.packages.join(', ')}`, () => installPackages(plan.packages));
   const still = missingNeeds(task, process.arch, isPresent);
   if (still.length > 0) throw new Error(planPackages(still, { isRoot: false, hasAptGet: true }).text);
+}
+
+/** What would make it faster, where it can be had: without it everything works all the same. */
+function provideWishes(task) {
+  const missing = missingWishes(task, process.arch, isPresent);
+  const plan = planPackages(missing, { isRoot: process.getuid() === 0, hasAptGet: isPresent('apt-get') });
+  if (plan.kind !== 'install') return;
+  try {
+    step(`installing the Debian packages ${plan.packages.join(', ')}, for speed`, () => installPackages(plan.packages));
+  } catch {
+    process.stderr.write('setup: this system does not have them; going on without\n');
+  }
 }
 
 /** A program in the search path (system directories included, which users often lack) or a header. */

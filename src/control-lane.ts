@@ -5,23 +5,20 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
-import type { Logger } from './control/log.ts';
+import type { ControlLaneOptions, ControlPeer, PeerPlan } from './control-lane-types.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
-import type { Ledger } from './ledger/ledger.ts';
 import { sendUdp } from './native/addon.ts';
 import { ENDPOINT, UDP_SEND } from './native/layout.ts';
-import type { LaneHandle } from './native/types.ts';
-import type { PeerOffloads } from './offloads/offload-name.ts';
+import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, isSameEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
-import { CIPHER_DEFAULT, type CipherChoice } from './protocol/cipher.ts';
-import type { Timing } from './protocol/constants.ts';
+import { CIPHER_DEFAULT } from './protocol/cipher.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
 import type { PeerTimes } from './protocol/timers.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
-import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
+import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { PEER_CELL, peerCells, peerMemoryBytes, watchedWord } from './tables/peers.ts';
 import { Slab } from './tables/slab.ts';
 
@@ -51,52 +48,7 @@ const PEERS_PER_CHUNK = 256;
 const KEEPALIVES_AT_ONCE = 64;
 const KEEPALIVE_SPREAD_MS = 1;
 
-/** A peer to add. */
-export interface PeerPlan {
-  /** 32 bytes, copied. */
-  readonly publicKey: Uint8Array;
-  /** 32 bytes, copied, or null. */
-  readonly presharedKey: Uint8Array | null;
-  readonly endpoint: Endpoint | null;
-  /** 0 for off. */
-  readonly persistentKeepaliveSeconds: number;
-  /** Default 'auto'. */
-  readonly offloads?: PeerOffloads;
-  /** Default CIPHER_DEFAULT. */
-  readonly cipher?: CipherChoice;
-}
-
-/** How the control lane reaches its surroundings; the device fills it in. */
-export interface ControlLaneOptions {
-  readonly privateKey: Uint8Array | null;
-  readonly timing: Timing;
-  /** Whether AES-256-GCM is fast on this machine. */
-  readonly prefersAes: boolean;
-  readonly log: Logger;
-  /** Lanes, the control lane itself not counted. */
-  readonly lanes: number;
-  /** CONTROL_ARENA_BYTES of the control lane's own handle. */
-  readonly arena: Uint8Array;
-  readonly handle: LaneHandle;
-  readonly ledger: Ledger;
-  readonly handshakesPending: Int32Array;
-  /** Sends a command to one lane, or to all. */
-  readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
-}
-
-/** What the control lane keeps of a peer besides the machine's part. */
-export interface ControlPeer {
-  readonly id: number;
-  readonly cells: Float64Array;
-  readonly watched: Int32Array;
-  endpoint: Endpoint | null;
-  timer: NodeJS.Timeout | null;
-  /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
-  currentBornMs: number;
-  nextBornMs: number;
-  /** Whether the log has it that the two ends do not agree on a cipher; until they do. */
-  hasCipherWarning: boolean;
-}
+const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
 
@@ -114,6 +66,7 @@ interface PendingInstall {
 export class ControlLane {
   readonly machine: DeviceMachine;
   readonly peers: Map<number, ControlPeer> = new Map();
+  readonly offloads: OffloadControl;
   readonly #options: ControlLaneOptions;
   readonly #words: Int32Array;
   /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
@@ -131,6 +84,8 @@ export class ControlLane {
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes } = options;
     this.machine = new DeviceMachine({ privateKey, timing, random, newKeyPair: generateKeyPair, prefersAes });
+    const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
+    this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
   }
 
   /**
@@ -145,15 +100,15 @@ export class ControlLane {
       const peers = added.slice(at, at + PEERS_PER_COMMAND).map(({ entry }) => entry);
       this.#options.post({ type: 'peers', peers }, 'all');
     }
-    plans.forEach(({ persistentKeepaliveSeconds, offloads }, at) => {
-      const peer = added[at].peer.id;
-      if (offloads === 'none') this.#options.post({ type: 'groups', peer, datagramsMax: 1, shortTail: true }, 'all');
+    plans.forEach(({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true }, at) => {
+      this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
       if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, persistentKeepaliveSeconds, at);
     });
     return added.map(({ peer }) => peer);
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
+    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: peer.id, endpoint }, 'all');
   }
@@ -171,6 +126,12 @@ export class ControlLane {
         if (this.peers.has(event.peer))
           this.#act(event.peer, this.machine.confirmed(event.peer, event.keypair, nowMs()));
         break;
+      case 'control':
+        this.offloads.take(event.peer, event.message);
+        break;
+      case 'groupsRefused':
+        this.offloads.refused(event.peer, event.errno, event.offUntilMs);
+        break;
       case 'installed':
         this.#keypairMemory.answered(lane, event.token);
         this.#installed(event.token);
@@ -185,12 +146,13 @@ export class ControlLane {
   }
 
   /** Bytes sent to and received from a peer, by all lanes and this one. */
-  transfer(peer: ControlPeer): { sentBytes: number; receivedBytes: number } {
+  transfer(peer: ControlPeer | undefined): { sentBytes: number; receivedBytes: number } {
     let sentBytes = 0;
     let receivedBytes = 0;
-    for (let cell = PEER_CELL.LANE_BYTES; cell < peer.cells.length; cell += 2) {
-      sentBytes += peer.cells[cell];
-      receivedBytes += peer.cells[cell + 1];
+    const cells = peer?.cells ?? NO_CELLS;
+    for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
+      sentBytes += cells[cell];
+      receivedBytes += cells[cell + 1];
     }
     return { sentBytes, receivedBytes };
   }
@@ -206,6 +168,7 @@ export class ControlLane {
   }
 
   close(): void {
+    this.offloads.close();
     for (const install of this.#installs.values()) clearTimeout(install.timer);
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
   }
@@ -265,6 +228,7 @@ export class ControlLane {
   #roamed(id: number, endpoint: Endpoint, lane: number): void {
     const peer = this.peers.get(id);
     if (peer === undefined) return;
+    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: id, endpoint }, { except: lane });
   }
@@ -287,6 +251,7 @@ export class ControlLane {
   #evaluate(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    this.offloads.touch(peer.id);
     this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
     const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
@@ -320,6 +285,7 @@ export class ControlLane {
       case 'promote':
         this.#noteCurrent(action.peer);
         post({ type: 'promote', peer: action.peer, keypair: action.keypairId, confirm: false }, 'all');
+        this.offloads.promoted(action.peer, action.keypairId);
         break;
       case 'retire':
         this.#forgetInstall(action.keypairId);
@@ -381,6 +347,7 @@ export class ControlLane {
       owner.nextBornMs = bornMs;
       owner.hasCipherWarning = false;
     }
+    this.offloads.installed(peer, id, localIndex, remoteIndex, memory);
     this.#lastToken += 1;
     const token = this.#lastToken;
     const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
@@ -414,6 +381,7 @@ export class ControlLane {
       this.#noteCurrent(peer);
       this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
       this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
+      this.offloads.promoted(peer, keypair);
     }
     this.#carryOut(install.rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
@@ -467,6 +435,11 @@ export class ControlLane {
 /** CLOCK_MONOTONIC in milliseconds: the same clock that lanes read. */
 export function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** Whether two endpoints are the same remote address; the local one may differ. */
+function isSameAddress(left: Endpoint | null, right: Endpoint): boolean {
+  return left !== null && left.port === right.port && Buffer.compare(left.address, right.address) === 0;
 }
 
 function timesOf(peer: ControlPeer): PeerTimes {

@@ -4,7 +4,7 @@
  */
 import { closeSync } from 'node:fs';
 import type { LaneLimits } from './lane-context.ts';
-import { openTun } from './native/addon.ts';
+import { openTun, openUdp } from './native/addon.ts';
 import { TUN_OFFLOAD } from './native/layout.ts';
 import type { TunOpened } from './native/types.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
@@ -66,6 +66,14 @@ export class DeviceDescriptors {
       ...ofTun.map(([name]) => name.toLowerCase()),
       ...Object.entries(ofUdp).flatMap(([name, on]) => (on ? [name] : [])),
     ];
+  }
+
+  /** Switches UDP GRO of a lane's socket; a socket that does not let it stays as it is. */
+  setGro(lane: number, family: 4 | 6, isOn: boolean): void {
+    const { ipv4, ipv6 } = this.#sockets.lanes[lane];
+    const socket = family === 4 ? ipv4 : ipv6;
+    const rest = { family, port: this.port, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 0 };
+    if (socket !== null) openUdp({ ...rest, gro: isOn, fd: socket.fd });
   }
 
   /** Closes what one lane uses; once only, for numbers are given out again. */

@@ -2,7 +2,8 @@
 import type { IpPrefix, PeerConfig } from './control/config-types.ts';
 import { formatPrefix } from './control/ip-text.ts';
 import { formatKey } from './control/key-text.ts';
-import type { ControlLane, ControlPeer } from './control-lane.ts';
+import type { ControlLane } from './control-lane.ts';
+import type { ControlPeer } from './control-lane-types.ts';
 import type { PeerStatus } from './device-types.ts';
 import { formatEndpoint } from './endpoint-text.ts';
 import { explainFailure } from './protocol/action.ts';
@@ -54,6 +55,7 @@ export function unpackPrefixes(packed: Uint8Array): IpPrefix[] {
 export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStatus {
   const { publicKey, allowedIps, persistentKeepaliveSeconds, hasPresharedKey, control } = peer;
   const { lastHandshakeRealMs, lastFailure, cipher } = controlLane.machine.status(control.id);
+  const { isGigatun, datagramsMax, shortTail, retrySeconds } = controlLane.offloads.status(control.id);
   const { receivedBytes, sentBytes } = controlLane.transfer(control);
   return {
     publicKey,
@@ -64,6 +66,10 @@ export function peerStatus(peer: DevicePeer, controlLane: ControlLane): PeerStat
     txBytes: sentBytes,
     persistentKeepaliveSeconds,
     hasPresharedKey,
+    isGigatun,
+    groupDatagramsMax: datagramsMax,
+    groupShortTail: shortTail,
+    groupRetrySeconds: retrySeconds,
     lastFailure: lastFailure === null ? null : explainFailure(lastFailure),
     cipher,
   };

@@ -3,6 +3,7 @@ import type { DeviceConfig } from './control/config-types.ts';
 import type { Logger } from './control/log.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
+import type { HeldOffload } from './offloads/lane-faults.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 
@@ -17,6 +18,8 @@ export interface DeviceOptions {
   readonly mtu?: number;
   /** Offloads to open, as far as the kernel has them; default all. */
   readonly offloads?: readonly OffloadName[];
+  /** Whether peers are told, once per session at most, that this end is gigatun; default true. */
+  readonly announces?: boolean;
   /** Packets that a TUN queue holds, 1 to 10,000; default null: the kernel's 500. */
   readonly txQueueLength?: number | null;
   /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
@@ -49,6 +52,13 @@ export interface PeerStatus {
   /** 0 for off. */
   readonly persistentKeepaliveSeconds: number;
   readonly hasPresharedKey: boolean;
+  /** Whether the peer has announced itself as gigatun. */
+  readonly isGigatun: boolean;
+  /** Most datagrams that go to the peer in one group (1: no groups), and whether the last of them may be shorter. */
+  readonly groupDatagramsMax: number;
+  readonly groupShortTail: boolean;
+  /** Seconds until groups are tried again that the path does not carry, or null where none are held back. */
+  readonly groupRetrySeconds: number | null;
   /** Why the last handshake failed and, where that is known, what to do; or null. */
   readonly lastFailure: string | null;
   /** Cipher of the keypair in use, such as 'aes-256-gcm'; null while there is none. */
@@ -68,6 +78,8 @@ export interface DeviceStatus {
   readonly lanes: number;
   /** Offloads in use, such as 'tso4', 'gso', 'gro'. */
   readonly offloads: readonly string[];
+  /** Offloads that this machine turned out to break, and that are left out for a while. */
+  readonly heldOffloads: readonly HeldOffload[];
   readonly pid: number;
   /** Resident memory of the process, bytes. */
   readonly rssBytes: number;

@@ -10,7 +10,7 @@ import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './control/config-limit
 import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
 import { formatKey } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
-import { CONTROL_ARENA_BYTES, ControlLane } from './control-lane.ts';
+import { CONTROL_ARENA_BYTES, ControlLane, nowMs } from './control-lane.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
 import { DeviceMemory } from './device-memory.ts';
@@ -25,6 +25,7 @@ import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
 import type { LaneOpened, LinkInfo } from './native/types.ts';
+import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
@@ -44,13 +45,13 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
-  const { offloads = OFFLOAD_NAMES, txQueueLength = null, memoryCapBytes = null } = options;
+  const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
   checkQueueLength(txQueueLength);
   const { fwmark, peers } = config;
   const device = new TunnelDevice({
-    ...{ name, log, lanes, mtu, aead, offloads, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
+    ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
     peers: peers.length,
   });
   try {
@@ -75,6 +76,7 @@ interface Settings {
   readonly mtu: number;
   readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
   readonly offloads: readonly OffloadName[];
+  readonly announces: boolean;
   readonly txQueueLength: number | null;
   readonly memoryCapBytes: number | null;
   /** Peers to come, by whose number memory is reckoned. */
@@ -98,7 +100,7 @@ class TunnelDevice implements Device {
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
   #link: LinkInfo;
-  #gsoDemoted = false;
+  readonly #faults: LaneFaults;
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
@@ -109,6 +111,11 @@ class TunnelDevice implements Device {
     const { lanes, peers, log, memoryCapBytes: capBytes } = settings;
     const collectLanes = (): void => this.#post({ type: 'collect' }, 'all');
     this.#memory = new DeviceMemory({ capBytes, lanes, peers, log, collectLanes });
+    this.#faults = new LaneFaults({
+      log: settings.log,
+      nowMs,
+      setGro: (lane, family, isOn) => this.#descriptors?.setGro(lane, family, isOn),
+    });
     this.#link = { index: 0, mtu: settings.mtu, up: false, txQueueLength: 0 };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -154,7 +161,8 @@ class TunnelDevice implements Device {
       up: this.#link.up,
       aead: this.#lanes[0]?.aead ?? '',
       lanes: this.#settings.lanes,
-      offloads: this.#descriptors?.offloads(!this.#gsoDemoted) ?? [],
+      offloads: this.#descriptors?.offloads(!this.#faults.holdsGso) ?? [],
+      heldOffloads: this.#faults.held(),
       pid: process.pid,
       ...this.#memory.figures(),
       peers: control === null ? [] : [...this.#peers.values()].map((peer) => peerStatus(peer, control)),
@@ -203,6 +211,7 @@ class TunnelDevice implements Device {
 
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
+    this.#faults.close();
     this.#control?.close();
     if (this.#controlHandle !== null) closeLane(this.#controlHandle.handle);
     await Promise.all(this.#lanes.map((lane) => this.#closeLane(lane)));
@@ -236,6 +245,12 @@ class TunnelDevice implements Device {
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
       handshakesPending: new Int32Array(this.#memory.handshakesPending),
+      offloads: {
+        datagramsMax: descriptors.limits.gsoDatagramsMax,
+        announces: this.#settings.announces,
+        mtu: () => this.#link.mtu,
+        log: this.#settings.log,
+      },
       post: (command, to) => this.#post(command, to),
     });
   }
@@ -283,13 +298,7 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
-    else if (event.type === 'gsoDemoted') this.#noteGsoDemoted(event.errno);
-    else this.#control?.take(event, lane);
-  }
-
-  #noteGsoDemoted(errno: number): void {
-    this.#gsoDemoted = true;
-    this.#settings.log.warn('UDP GSO failed where single datagrams pass; it is off from now on', { errno });
+    else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
   #addPeers(configs: readonly PeerConfig[]): void {

@@ -16,6 +16,7 @@ export { diagnosisJson, formatDiagnosis } from './doctor/report.ts';
 export { type ErrorCode, GigatunError } from './errors.ts';
 export { formatStats, statsJson } from './ledger/report.ts';
 export { type DeviceSnapshot, difference, type LaneSnapshot } from './ledger/snapshot.ts';
+export type { HeldOffload } from './offloads/lane-faults.ts';
 export type { OffloadName, PeerOffloads } from './offloads/offload-name.ts';
 export type { Endpoint } from './packet/endpoint.ts';
 export type { Cipher, CipherChoice } from './protocol/cipher.ts';

@@ -2,10 +2,13 @@
  * What the stages of a lane share: its native handle and arena, its books, its view of peers, keypairs and routes, and
  * the way to tell the control lane something. One object per lane, owned by its thread; nothing here is per packet.
  */
+import { GroWatch } from './inbound/gro-watch.ts';
+import { SuperKinds } from './inbound/super-kinds.ts';
 import { ACTIVITY } from './ledger/catalog.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { BOOKS } from './native/layout.ts';
 import type { Addon, LaneHandle } from './native/types.ts';
+import { Backoff } from './offloads/backoff.ts';
 import type { Arena } from './packet/arena.ts';
 import type { Timing } from './protocol/constants.ts';
 import { emptyTable } from './tables/allowed-ips.ts';
@@ -14,6 +17,11 @@ import type { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** A lane asks the control lane for a handshake with the same peer at most this often. */
 const WANT_INTERVAL_MS = 100;
+
+const GSO_RETRY_FIRST_MS = 30_000;
+const GSO_RETRY_MOST_MS = 30 * 60_000;
+/** Control messages that a lane hands over in a second: a few peers may probe at once. */
+const CONTROL_PER_SECOND_MAX = 4_096;
 
 export interface LaneLimits {
   /** Most datagrams in one GSO send; 1 where there is no GSO. */
@@ -40,6 +48,16 @@ export class LaneContext {
   readonly receivers: Map<number, LaneKeypair> = new Map();
   /** Peers whose endpoint moved and of which the control lane was not told yet. */
   readonly roamed: Set<LanePeer> = new Set();
+  #controlSinceMs = Number.NEGATIVE_INFINITY;
+  #controlCount = 0;
+  /** Until then (ms) no datagram groups are sent: the device refused one. */
+  gsoOffUntilMs = 0;
+  /** Whether a group that is sent shows that the device takes groups again. */
+  isGsoOnTrial = false;
+  readonly #gsoBackoff: Backoff = new Backoff(GSO_RETRY_FIRST_MS, GSO_RETRY_MOST_MS);
+  readonly groWatch: GroWatch = new GroWatch();
+  /** Kinds of super-packet that the TUN takes. */
+  readonly superKinds: SuperKinds;
   ipv4Routes: Int32Array = emptyTable(4);
   ipv6Routes: Int32Array = emptyTable(6);
 
@@ -59,6 +77,7 @@ export class LaneContext {
     this.timing = timing;
     this.limits = limits;
     this.notify = notify;
+    this.superKinds = new SuperKinds(limits.tcpSuperPackets, limits.udpSuperPackets);
   }
 
   /** The lane's clock, CLOCK_MONOTONIC ms: the last switch of activity, which is never more than a stage ago. */
@@ -72,6 +91,38 @@ export class LaneContext {
     if (peer.wantedAtMs !== 0 && nowMs - peer.wantedAtMs < WANT_INTERVAL_MS) return;
     peer.wantedAtMs = nowMs;
     this.notify({ type: 'want', peer: peer.id });
+  }
+
+  /** The device cannot send groups (EIO): none for a while, then ever longer. */
+  demoteGso(errno: number): void {
+    if (this.gsoOffUntilMs > this.nowMs()) return;
+    this.gsoOffUntilMs = this.nowMs() + this.#gsoBackoff.take();
+    this.isGsoOnTrial = true;
+    this.notify({ type: 'gsoDemoted', errno, offUntilMs: this.gsoOffUntilMs });
+  }
+
+  /** A group went out after groups were off. */
+  promoteGso(): void {
+    if (this.gsoOffUntilMs > this.nowMs()) return;
+    this.isGsoOnTrial = false;
+    this.#gsoBackoff.reset();
+    this.notify({ type: 'gsoPromoted' });
+  }
+
+  /** Switches kinds of super-packet off and on, between two batches. */
+  settleSuperKinds(): void {
+    this.superKinds.settle(this.nowMs(), (kind, offUntilMs) => this.notify({ type: 'superPackets', kind, offUntilMs }));
+  }
+
+  /** Whether one more control message may be handed over: a bounded number each second. */
+  admitControl(): boolean {
+    const nowMs = this.nowMs();
+    if (nowMs - this.#controlSinceMs >= 1_000) {
+      this.#controlSinceMs = nowMs;
+      this.#controlCount = 0;
+    }
+    this.#controlCount += 1;
+    return this.#controlCount <= CONTROL_PER_SECOND_MAX;
   }
 
   /** Makes sure that the control lane watches this peer's timers, after its cells changed. */

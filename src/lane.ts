@@ -15,22 +15,16 @@ import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { collectGarbage } from './memory/collect.ts';
 import * as addon from './native/addon.ts';
-import { BOOKS, CIPHER, READY } from './native/layout.ts';
+import { CIPHER_NUMBERS } from './native/cipher-number.ts';
+import { BOOKS, READY } from './native/layout.ts';
 import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
-import type { Cipher } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
-
-/** What native code calls the ciphers. */
-const CIPHER_NUMBERS: Readonly<Record<Cipher, number>> = {
-  'chacha20-poly1305': CIPHER.CHACHA20_POLY1305,
-  'aes-256-gcm': CIPHER.AES_256_GCM,
-};
 
 /** The books are committed to shared memory at most this often while a lane is busy, and whenever a snapshot is taken. */
 const COMMIT_INTERVAL_NS = 1e8;
@@ -241,6 +235,9 @@ class Lane {
         break;
       case 'keepalive':
         this.#outbound.keepalive(peer);
+        break;
+      case 'control':
+        this.#outbound.sendControl(peer, command.groups);
         break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);

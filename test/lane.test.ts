@@ -385,6 +385,29 @@ describe('what else a lane is told', () => {
     expect(addon.udpSends.map(({ datagrams }) => datagrams.length)).toEqual([3, 1, 4]);
   });
 
+  it('about control messages sends them, each list as one group, whatever groups the peer gets otherwise', () => {
+    const one: LaneCommand = { type: 'groups', peer: 0, datagramsMax: 1, shortTail: false };
+    const plaintexts = [40, 40, 20].map((length, index) => new Uint8Array(length).fill(index + 1));
+    const control: LaneCommand = { type: 'control', peer: 0, groups: [plaintexts, [Uint8Array.of(1, 9, 0, 0)]] };
+    run([[...peerCommands(), ...use(0), one, control], fromTun(1, 2)]);
+    expect(addon.udpSends.map(({ datagrams }) => datagrams.length)).toEqual([3, 1, 1, 1]);
+    const opened = addon.udpSends.flatMap(({ datagrams }) => datagrams).map((datagram) => openMessage(datagram, 0));
+    expect(opened.every(({ isAuthentic }) => isAuthentic)).toBe(true);
+    expect(opened.slice(0, 4).map(({ plaintext }) => [plaintext.length, plaintext[0]])).toEqual([
+      [48, 1],
+      [48, 2],
+      [32, 3],
+      [16, 1],
+    ]);
+    expect(readPage(page, 'lane').counts).toMatchObject({ CONTROL_TX: 4, KEEPALIVE_TX: 0, UDP_TX: 6 });
+  });
+
+  it('about control messages for a peer without a keypair sends nothing and asks for nothing', () => {
+    const events = run([[...peerCommands(), { type: 'control', peer: 0, groups: [[Uint8Array.of(1, 9, 0, 0)], []] }]]);
+    expect(events.map(({ type }) => type)).toEqual(['ready']);
+    expect(addon.udpSends).toEqual([]);
+  });
+
   it('about an MTU decides how far it pads', () => {
     const run101 = (): number => {
       addon.tunQueue.push(plainFromTun(udpPacketBytes(1, 2, 101)));

@@ -13,16 +13,6 @@ static bool read_optional_descriptor(napi_env env, napi_value object, int *fd) {
   return true;
 }
 
-// Absent is true.
-static bool read_optional_boolean(napi_env env, napi_value object, const char *name, bool *boolean) {
-  napi_value value;
-  napi_valuetype type;
-  *boolean = true;
-  if (!property(env, object, name, &value)) return false;
-  if (napi_typeof(env, value, &type) == napi_ok && type == napi_undefined) return true;
-  return read_boolean(env, value, boolean);
-}
-
 static bool read_tun_options(napi_env env, napi_value object, struct tun_options *options) {
   napi_value name;
   return property(env, object, "name", &name) && read_text(env, name, options->name, sizeof options->name) &&
@@ -56,7 +46,7 @@ static bool read_udp_options(napi_env env, napi_value object, struct udp_options
       !boolean_property(env, object, "joinPort", &options->join_port) ||
       !word_property(env, object, "fwmark", UINT32_MAX, &options->fwmark) ||
       !word_property(env, object, "bufferLength", INT32_MAX / 2, &buffer_length) ||
-      !read_optional_boolean(env, object, "gro", &options->gro) || !read_optional_descriptor(env, object, &options->fd)) {
+      !boolean_property(env, object, "gro", &options->gro) || !read_optional_descriptor(env, object, &options->fd)) {
     return false;
   }
   options->family = (int)family;

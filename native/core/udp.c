@@ -144,22 +144,16 @@ static void describe(int fd, int family, bool gro, struct udp_opened *opened) {
   opened->send_buffer_length = get_option(fd, SOL_SOCKET, SO_SNDBUF);
 }
 
-static int adopt(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
-  if (!descriptor_is_udp(options->fd, options->family)) return fault_range(fault, "no UDP socket of this family");
-  if (read_port(options->fd, &opened->port) < 0) return fault_system(fault, errno, "getsockname");
-  opened->fd = options->fd;
-  describe(options->fd, options->family, options->gro, opened);
-  return 0;
-}
-
 int udp_open(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
-  if (options->fd >= 0) return adopt(options, opened, fault);
-  int fd = socket(options->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  bool adopts = options->fd >= 0;
+  if (adopts && !descriptor_is_udp(options->fd, options->family)) return fault_range(fault, "no UDP socket of this family");
+  int type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, domain = options->family == 4 ? AF_INET : AF_INET6;
+  int fd = adopts ? options->fd : socket(domain, type, IPPROTO_UDP);
   if (fd < 0) return fault_system(fault, errno, "socket");
-  int result = configure(fd, options, fault);
+  int result = adopts ? 0 : configure(fd, options, fault);
   if (result == 0 && read_port(fd, &opened->port) < 0) result = fault_system(fault, errno, "getsockname");
   if (result < 0) {
-    close(fd);
+    if (!adopts) close(fd);
     return -1;
   }
   opened->fd = fd;

@@ -44,7 +44,7 @@ int lane_wait(struct lane *lane, double timeout_ms, uint32_t watch, struct fault
   books_settle_if_due(&lane->books);
   int count = poll_for(fds, timeout_ms);
   int error = errno;
-  books_note_wait(&lane->books);
+  if (timeout_ms != 0) books_note_wait(&lane->books);
   errno = error;
   if (count < 0 && errno != EINTR) return fault_system(fault, errno, "ppoll");
   if (count <= 0) return 0;

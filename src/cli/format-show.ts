@@ -14,7 +14,7 @@ export function formatShow(status: DeviceStatus, nowMs: number): string {
 }
 
 function interfaceLines(status: DeviceStatus): string[] {
-  const { publicKey, listenPort, fwmark, mtu, up, lanes, aead, offloads, memoryCapBytes: cap } = status;
+  const { publicKey, listenPort, fwmark, mtu, up, lanes, aead, offloads, heldOffloads, memoryCapBytes: cap } = status;
   return [
     `interface: ${status.interface}`,
     ...(publicKey === null ? [] : [`  public key: ${publicKey}`, '  private key: (hidden)']),
@@ -23,6 +23,10 @@ function interfaceLines(status: DeviceStatus): string[] {
     `  mtu: ${mtu}${up ? '' : ' (interface is down)'}`,
     `  lanes: ${lanes}, aead ${aead}${offloads.length === 0 ? '' : `, ${offloads.join(' ')}`}`,
     `  memory: ${(status.rssBytes / 1e6).toFixed(1)} MB resident${cap === null ? '' : ` of ${cap / 1e6} MB allowed`}`,
+    ...heldOffloads.map(
+      ({ offload, lane, reason, retrySeconds }) =>
+        `  held back: ${offload} on lane ${lane}, again in ${retrySeconds} s: ${reason}`,
+    ),
   ];
 }
 
@@ -42,7 +46,16 @@ function peerLines(peer: PeerStatus, nowMs: number): string[] {
       ? []
       : [`  transfer: ${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]),
     ...(persistentKeepaliveSeconds === 0 ? [] : [keepalive]),
+    ...groupLines(peer),
   ];
+}
+
+/** Only where less goes to the peer than the kernel would take. */
+function groupLines({ groupDatagramsMax, groupShortTail, groupRetrySeconds }: PeerStatus): string[] {
+  if (groupRetrySeconds === null) return [];
+  const size = groupDatagramsMax === 1 ? 'none' : `at most ${formatCount(groupDatagramsMax, 'datagram')}`;
+  const tail = groupShortTail || groupDatagramsMax === 1 ? '' : ', the last as long as the others';
+  return [`  datagram groups: ${size}${tail}; more are tried in ${formatCount(groupRetrySeconds, 'second')}`];
 }
 
 const UNITS: readonly { readonly name: string; readonly seconds: number }[] = [

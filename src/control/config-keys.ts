@@ -23,6 +23,7 @@ import {
   readMemory,
   readMtu,
   readOffloads,
+  readOnOff,
   readPeerOffloads,
   readPresharedKey,
   readPrivateKey,
@@ -42,6 +43,7 @@ export interface InterfaceDraft {
   lanes: number | null;
   memoryCapBytes: number | null;
   offloads: readonly OffloadName[] | null;
+  announces: boolean | null;
   txQueueLength: number | null;
   cipher: CipherChoice;
   readonly addresses: IpPrefix[];
@@ -60,6 +62,7 @@ export interface PeerDraft {
   endpoint: NamedEndpoint | null;
   persistentKeepaliveSeconds: number;
   offloads: PeerOffloads;
+  announces: boolean;
   /** Null: as [Interface] has it. */
   cipher: CipherChoice | null;
   readonly allowedIps: IpPrefix[];
@@ -129,6 +132,9 @@ const setMemory: OfInterface<number> = (draft, bytes) => {
 const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
   draft.offloads = offloads;
 };
+const setAnnounces: OfInterface<boolean> = (draft, announces) => {
+  draft.announces = announces;
+};
 const setTxQueueLength: OfInterface<number | null> = (draft, packets) => {
   draft.txQueueLength = packets;
 };
@@ -161,6 +167,9 @@ const setKeepalive: OfPeer<number> = (draft, seconds) => {
 };
 const setPeerOffloads: OfPeer<PeerOffloads> = (draft, offloads) => {
   draft.offloads = offloads;
+};
+const setPeerAnnounces: OfPeer<boolean> = (draft, announces) => {
+  draft.announces = announces;
 };
 
 const setPeerCipher: OfPeer<CipherChoice> = (draft, cipher) => {
@@ -216,6 +225,13 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     'Offloads to open: auto (all that the kernel has), none, or some of tun-tso, tun-uso, udp-gso, udp-gro; absent: auto.',
   ),
   rule(
+    'Announce',
+    'once',
+    readOnOff,
+    setAnnounces,
+    'Whether peers are told that this end is gigatun: on or off; absent: on.',
+  ),
+  rule(
     'TxQueueLength',
     'once',
     readTxQueueLength,
@@ -239,6 +255,13 @@ export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
     readPeerOffloads,
     setPeerOffloads,
     'Datagrams to this peer in groups: auto (as the path carries them), none, or udp-gso (always); absent: auto.',
+  ),
+  rule(
+    'Announce',
+    'once',
+    readOnOff,
+    setPeerAnnounces,
+    'Whether this peer is told that this end is gigatun: on or off; absent: on.',
   ),
   rule(
     'Cipher',

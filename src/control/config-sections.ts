@@ -148,6 +148,7 @@ export function emptyInterface(): InterfaceDraft {
     lanes: null,
     memoryCapBytes: null,
     offloads: null,
+    announces: null,
     txQueueLength: null,
     cipher: CIPHER_DEFAULT,
     addresses: [],
@@ -167,6 +168,7 @@ function emptyPeer(): PeerDraft {
     endpoint: null,
     persistentKeepaliveSeconds: 0,
     offloads: 'auto',
+    announces: true,
     cipher: null,
     allowedIps: [],
   };

@@ -42,6 +42,8 @@ interface PeerCommon {
   readonly persistentKeepaliveSeconds: number;
   /** Whether datagrams go to it in groups; absent: 'auto'. */
   readonly offloads?: PeerOffloads;
+  /** Whether it is told that this end is gigatun; absent: true. */
+  readonly announces?: boolean;
   /** Cipher of its handshakes and keypairs; absent: chacha20-poly1305, which every WireGuard peer knows. */
   readonly cipher?: CipherChoice;
 }
@@ -98,6 +100,8 @@ export interface GigatunSettings {
   readonly memoryCapBytes: number | null;
   /** Offloads that the device opens, in no order, none twice. */
   readonly offloads: readonly OffloadName[] | null;
+  /** Whether peers are told that this end is gigatun. */
+  readonly announces: boolean | null;
   /** Packets that a TUN queue may hold; null as well for auto. */
   readonly txQueueLength: number | null;
 }

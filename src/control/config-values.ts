@@ -151,6 +151,13 @@ export const readPeerOffloads: ValueReader<PeerOffloads> = (text) => {
   return bad(`one of ${PEER_OFFLOADS.join(', ')}`, quoteValue(text), 'tun-tso, tun-uso and udp-gro are of [Interface]');
 };
 
+/** A switch. */
+export const readOnOff: ValueReader<boolean> = (text) => {
+  if (isWord(text, 'on')) return ok(true);
+  if (isWord(text, 'off')) return ok(false);
+  return bad('"on" or "off"', quoteValue(text), 'write one of the two');
+};
+
 const CIPHER_CHOICES: readonly CipherChoice[] = ['auto', ...CIPHERS];
 
 export const readCipher: ValueReader<CipherChoice> = (text) => {

@@ -32,20 +32,36 @@ function isStatus(value: unknown): value is DeviceStatus {
     isNumberOrNull(fields.memoryCapBytes) &&
     typeof fields.up === 'boolean' &&
     isTexts(fields.offloads) &&
+    Array.isArray(fields.heldOffloads) &&
+    fields.heldOffloads.every(isHeld) &&
     Array.isArray(fields.peers) &&
     fields.peers.every(isPeer)
   );
 }
 
+function isHeld(value: unknown): boolean {
+  const fields = asRecord(value);
+  return hasNumbers(fields, ['lane', 'retrySeconds']) && hasTexts(fields, ['offload', 'reason']);
+}
+
 function isPeer(value: unknown): value is PeerStatus {
   const fields = asRecord(value);
   return (
-    hasNumbers(fields, ['latestHandshakeMs', 'rxBytes', 'txBytes', 'persistentKeepaliveSeconds']) &&
+    hasNumbers(fields, [
+      'groupDatagramsMax',
+      'latestHandshakeMs',
+      'rxBytes',
+      'txBytes',
+      'persistentKeepaliveSeconds',
+    ]) &&
     hasTexts(fields, ['publicKey']) &&
     isTextOrNull(fields.endpoint) &&
     isTextOrNull(fields.lastFailure) &&
+    (fields.groupRetrySeconds === null || typeof fields.groupRetrySeconds === 'number') &&
     isTextOrNull(fields.cipher) &&
     typeof fields.hasPresharedKey === 'boolean' &&
+    typeof fields.isGigatun === 'boolean' &&
+    typeof fields.groupShortTail === 'boolean' &&
     isTexts(fields.allowedIps)
   );
 }

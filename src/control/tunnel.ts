@@ -45,6 +45,7 @@ export interface DeviceRequest {
   /** Bytes. */
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
+  readonly announces: boolean;
   readonly txQueueLength: number | null;
   readonly log: Logger;
 }
@@ -232,6 +233,7 @@ export class Tunnel {
       ...sizes,
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
+      announces: config.settings.announces ?? true,
       txQueueLength: config.settings.txQueueLength,
       log,
     };

@@ -1,5 +1,7 @@
-/** AEAD: which back ends this machine has, which one `auto` takes, what a packet costs in each, what the CPU offers. */
-import { formatMicroseconds } from '../ledger/table.ts';
+/** AEAD: which back ends this machine has, which one `auto` takes, what a packet costs in each cipher, what the CPU offers. */
+import { ratio } from '../ledger/balance.ts';
+import { formatMicroseconds, formatNumber } from '../ledger/table.ts';
+import type { Cipher } from '../protocol/cipher.ts';
 import { about, type Finding } from './check.ts';
 
 export interface AeadFacts {
@@ -12,6 +14,8 @@ export interface AeadFacts {
   readonly architecture: string;
   /** CPU features as the kernel names them. */
   readonly cpuFlags: ReadonlySet<string>;
+  /** Whether tunnels take AES-256-GCM to be fast here: `Cipher = auto` offers it then. */
+  readonly hasFastAes: boolean;
   /** ID and ID_LIKE of /etc/os-release. */
   readonly systemIds: readonly string[];
 }
@@ -21,12 +25,15 @@ export interface BackEndFacts {
   readonly available: boolean;
   /** Such as '1.3.0'; null where unknown. */
   readonly version: string | null;
-  /** Best measured time to seal a message of MESSAGE_LENGTH bytes with ChaCha20-Poly1305; null where not measured. */
-  readonly sealNs: number | null;
+  /** Best measured time to seal a message of MESSAGE_LENGTH bytes by cipher; null where not measured. */
+  readonly sealNs: Readonly<Record<Cipher, number>> | null;
 }
 
 /** Length of the messages that are sealed to measure: a full packet of the usual MTU, bytes. */
 export const MESSAGE_LENGTH = 1_424;
+
+/** From this factor on AES-256-GCM is clearly faster: worth a setting. */
+export const AES_FACTOR_MIN = 1.25;
 
 /** By ID of os-release, how the library is installed. */
 const INSTALL: ReadonlyMap<string, string> = new Map([
@@ -48,7 +55,19 @@ const FEATURES: readonly (readonly [string, string])[] = [
 ];
 
 export function judgeAead(facts: AeadFacts): Finding[] {
-  return [judgeBackEnd(facts), judgeCost(facts.backEnds), judgeFeatures(facts)];
+  return [
+    judgeBackEnd(facts),
+    judgeCost(facts.backEnds, 'chacha20-poly1305'),
+    judgeCost(facts.backEnds, 'aes-256-gcm'),
+    judgeCipher(facts),
+    judgeFeatures(facts),
+  ];
+}
+
+/** How many times as fast a back end seals in AES-256-GCM as in WireGuard's cipher; null where that was not measured. */
+export function aesFactor({ backEnds }: AeadFacts, backEnd: string | null): number | null {
+  const sealNs = backEnds.find(({ name }) => name === backEnd)?.sealNs ?? null;
+  return sealNs === null ? null : ratio(sealNs['chacha20-poly1305'], sealNs['aes-256-gcm']);
 }
 
 /** The command that installs intel-ipsec-mb here. */
@@ -79,23 +98,44 @@ function judgeBackEnd(facts: AeadFacts): Finding {
   );
 }
 
-function judgeCost(backEnds: readonly BackEndFacts[]): Finding {
-  const measured = backEnds.flatMap(({ name, sealNs }) => (sealNs === null ? [] : [{ name, sealNs }]));
-  const least = Math.min(...measured.map(({ sealNs }) => sealNs));
-  if (!Number.isFinite(least)) return about('aead-cost', 'cost', 'not measured').note('no back end could be opened');
-  const value = measured.map(({ name, sealNs }) => `${name} ${formatMicroseconds(sealNs)}`).join(', ');
+/** Findings about what a cipher costs. */
+const COSTS: Readonly<Record<Cipher, { readonly id: string; readonly title: string; readonly what: string }>> = {
+  'chacha20-poly1305': { id: 'aead-cost', title: 'cost, ChaCha20', what: 'ChaCha20-Poly1305' },
+  'aes-256-gcm': { id: 'aead-cost-aes', title: 'cost, AES', what: 'AES-256-GCM' },
+};
+
+function judgeCost(backEnds: readonly BackEndFacts[], cipher: Cipher): Finding {
+  const { id, title, what } = COSTS[cipher];
+  const measured = backEnds.flatMap(({ name, sealNs }) => (sealNs === null ? [] : [{ name, ns: sealNs[cipher] }]));
+  const least = Math.min(...measured.map(({ ns }) => ns));
+  if (!Number.isFinite(least)) return about(id, title, 'not measured').note('no back end could be opened');
+  const value = measured.map(({ name, ns }) => `${name} ${formatMicroseconds(ns)}`).join(', ');
   const gigabits = ((MESSAGE_LENGTH * 8) / least).toFixed(1);
-  return about('aead-cost', 'cost', value).ok(
-    `a packet of ${MESSAGE_LENGTH} bytes, ChaCha20-Poly1305, measured now: one core seals at most ${gigabits} Gbit/s`,
+  return about(id, title, value).ok(
+    `a packet of ${MESSAGE_LENGTH} bytes, ${what}, measured now: one core seals at most ${gigabits} Gbit/s`,
   );
 }
 
-function judgeFeatures({ cpuFlags, architecture }: AeadFacts): Finding {
+/** Of the back end that a tunnel would take. AES-256-GCM is no fault to be without: most peers do not know it. */
+function judgeCipher(facts: AeadFacts): Finding {
+  const factor = aesFactor(facts, facts.chosen);
+  if (factor === null) return about('cipher', 'fastest cipher', 'unknown').note('no back end could be measured');
+  const isAesFaster = factor > 1;
+  const times = `${formatNumber(isAesFaster ? factor : 1 / factor, 2)} times as fast`;
+  const check = about('cipher', 'fastest cipher', `${isAesFaster ? 'AES-256-GCM' : 'ChaCha20-Poly1305'}, ${times}`);
+  const processor = `the processor ${facts.hasFastAes ? 'has' : 'names no'} instructions for AES`;
+  if (factor < AES_FACTOR_MIN) return check.ok(`${processor}; AES-256-GCM would gain little or nothing`);
+  return check.note(
+    `as ChaCha20-Poly1305, the cipher of every WireGuard, both with ${facts.chosen}; ${processor}`,
+    `between two gigatuns: #gigatun: Cipher = ${facts.hasFastAes ? 'auto' : 'aes-256-gcm'} in the files of both ends`,
+  );
+}
+
+function judgeFeatures({ cpuFlags, architecture, hasFastAes }: AeadFacts): Finding {
   const present = FEATURES.filter(([flag]) => cpuFlags.has(flag)).map(([, name]) => name);
   const check = about('cpu-features', 'CPU features', present.length === 0 ? 'none of use' : present.join(' '));
   if (architecture === 'x64' && !cpuFlags.has('avx2'))
     return check.warn('ChaCha20 is computed eight blocks at a time with AVX2, four without', 'use a CPU with AVX2');
   if (present.length === 0) return check.note('the CPU names no feature that speeds ciphers up');
-  const fast = cpuFlags.has('vaes') || cpuFlags.has('aes');
-  return check.ok(fast ? 'wide ciphers, and AES in hardware' : 'wide ciphers; AES has no hardware here');
+  return check.ok(hasFastAes ? 'wide ciphers, and AES in hardware' : 'wide ciphers; AES has no hardware here');
 }

@@ -9,7 +9,7 @@
 import { busyNsOf, dearestActivity, ratio } from '../ledger/balance.ts';
 import { ACTIVITIES, ACTIVITY, type ActivityName } from '../ledger/catalog.ts';
 import { formatMicroseconds, formatNumber, formatPercent } from '../ledger/table.ts';
-import { installCommand, isAvailable } from './aead.ts';
+import { AES_FACTOR_MIN, aesFactor, installCommand, isAvailable } from './aead.ts';
 import type { Check } from './check.ts';
 import type { MachineFacts } from './facts.ts';
 import { type Books, type TunnelFacts, tellingBooks } from './tunnel-facts.ts';
@@ -43,6 +43,7 @@ const DEAREST_FIRST: readonly string[] = [
   'udp-buffers',
   'memory',
   'kernel',
+  'cipher',
 ];
 
 /** Where these are notes, loopback was in the way of trying them. */
@@ -79,7 +80,7 @@ function limitOf(check: Check, how: string): Limit {
 
 /** Nothing is wrong: the bound is what the cipher costs on one core. */
 function limitOfWork({ aead }: MachineFacts): Limit {
-  const sealNs = aead.backEnds.find(({ name }) => name === aead.chosen)?.sealNs ?? null;
+  const sealNs = aead.backEnds.find(({ name }) => name === aead.chosen)?.sealNs?.['chacha20-poly1305'] ?? null;
   const measured = sealNs === null ? '' : `sealing a full packet takes ${formatMicroseconds(sealNs)} here; `;
   return {
     id: 'work',
@@ -197,7 +198,11 @@ const IPSEC_MB_SAVES = 0.2;
 function suspectAead({ tunnel, telling }: Busiest, { aead }: MachineFacts): Cause | null {
   if (tunnel.status.aead !== 'openssl' || aead.architecture !== 'x64') return null;
   const crypt = shareOf(telling, 'USER_ENCRYPT') + shareOf(telling, 'USER_DECRYPT');
-  const costOf = (wanted: string): number | null => aead.backEnds.find(({ name }) => name === wanted)?.sealNs ?? null;
+  const cipher = tunnel.status.peers.some((peer) => peer.cipher !== 'aes-256-gcm')
+    ? 'chacha20-poly1305'
+    : 'aes-256-gcm';
+  const costOf = (wanted: string): number | null =>
+    aead.backEnds.find(({ name }) => name === wanted)?.sealNs?.[cipher] ?? null;
   const [fast, slow] = [costOf('ipsec-mb'), costOf('openssl')];
   const saved = fast === null || slow === null ? IPSEC_MB_SAVES : 1 - fast / slow;
   const present = isAvailable(aead, 'ipsec-mb');
@@ -221,15 +226,31 @@ function limitOfDearest({ tunnel, telling }: Busiest, machine: MachineFacts): Li
   const cost = per === null || name === null ? null : ratio(total.activitiesNs[name], total.counts[per]);
   const full = telling.isRecent && (busiestShare(lanes) ?? 0) >= FULL_LANE_SHARE;
   const moreLanes = tunnel.status.lanes < coresOf(tunnel, machine) && full;
+  const advice = [
+    ...(moreLanes ? [`--lanes ${tunnel.status.lanes + 1}, if there are several flows`] : []),
+    ...(isCipherDear(name) && wouldGainByAes(tunnel, machine)
+      ? ['AES-256-GCM between two gigatuns: see fastest cipher above']
+      : []),
+  ];
   return {
     id: name === null ? 'work' : name.toLowerCase().replaceAll('_', '-'),
     interface: tunnel.name,
     what: `${full ? 'a full lane, and in it ' : ''}${name ?? 'the work itself'}`,
     how:
       `${name} took ${formatPercent(share)} of the work on a core ${telling.when}` +
-      `${cost === null ? '' : `, ${formatNumber(cost / 1_000, 3)} µs per ${per}`}; no check above would take it away`,
-    advice: moreLanes ? `--lanes ${tunnel.status.lanes + 1}, if there are several flows` : null,
+      `${cost === null ? '' : `, ${formatNumber(cost / 1_000, 3)} µs per ${per}`}; nothing that is wrong above would take it away`,
+    advice: advice.length === 0 ? null : advice.join('; '),
   };
+}
+
+function isCipherDear(name: ActivityName | null): boolean {
+  return name === 'USER_ENCRYPT' || name === 'USER_DECRYPT';
+}
+
+/** Whether a peer has WireGuard's cipher where the other is clearly faster. Only its operator knows whether it is a gigatun. */
+function wouldGainByAes({ status }: TunnelFacts, { aead }: MachineFacts): boolean {
+  const factor = aesFactor(aead, status.aead) ?? 0;
+  return factor >= AES_FACTOR_MIN && status.peers.some(({ cipher }) => cipher === 'chacha20-poly1305');
 }
 
 /** Share (0 to 1) of an activity in the work on a core. */

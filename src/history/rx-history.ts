@@ -8,7 +8,7 @@ import { COUNTER } from '../ledger/catalog.ts';
 import { UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { acceptCounter, REPLAY_DUPLICATE, REPLAY_NEW } from '../protocol/replay-window.ts';
-import { NEWEST_RECEIVED } from '../tables/keypair-memory.ts';
+import { NEWEST_RECEIVED, RECEIVED_COUNT } from '../tables/keypair-memory.ts';
 
 /** Marks each message of a batch as fresh or not; it was just unsealed. */
 export function recordReceived(lane: LaneContext, batch: InboundBatch): void {
@@ -34,6 +34,7 @@ function recordRun(lane: LaneContext, batch: InboundBatch, run: number): void {
       freshCount += 1;
     } else drops[verdict === REPLAY_DUPLICATE ? DROP.IN_REPLAY : DROP.IN_TOO_OLD] += 1;
   }
+  memory.counters[RECEIVED_COUNT] += freshCount;
   memory.unlock();
   counts[COUNTER.UDP_RX_UNIQ] += freshCount;
 }

@@ -86,8 +86,8 @@ export class Coalescer {
     const protocol = view.getUint8(ip + (isIpv4 ? IPV4.PROTOCOL : IPV6.NEXT_HEADER));
     const isUdp = protocol === PROTOCOL.UDP;
     const isTcp = protocol === PROTOCOL.TCP;
-    const { tcpSuperPackets, udpSuperPackets } = this.#lane.limits;
-    if (!(isTcp ? tcpSuperPackets : isUdp && udpSuperPackets)) {
+    const kinds = this.#lane.superKinds;
+    if (!(isTcp ? (isIpv4 ? kinds.tcp4 : kinds.tcp6) : isUdp && kinds.udp)) {
       // An IPv6 extension header may hide TCP of any flow.
       if (!isIpv4 && !isUdp && !isTcp && protocol !== PROTOCOL.ICMP6) this.#closeAll();
       this.#writeSingle(ip, length);
@@ -112,6 +112,7 @@ export class Coalescer {
   flush(): void {
     this.#closeAll();
     this.#writer.flush();
+    if (this.#lane.superKinds.isUnsettled) this.#lane.settleSuperKinds();
   }
 
   #addTcp(ip: number, length: number, transport: number, verified: boolean): void {

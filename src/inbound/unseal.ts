@@ -9,5 +9,7 @@ import type { InboundBatch } from './batch.ts';
 
 export function unsealBatch(lane: LaneContext, batch: InboundBatch): void {
   const good = lane.native.unseal(lane.handle, lane.arena.unseals, batch.messages, ACTIVITY.USER_RX_HISTORY);
+  if (good === batch.messages) return;
   lane.ledger.drops[DROP.IN_BAD_TAG] += batch.messages - good;
+  lane.groWatch.note(lane, batch);
 }

@@ -11,6 +11,7 @@ import { ENDPOINT, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
+import { controlMessageLength } from '../protocol/control-message.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
 import type { InboundBatch } from './batch.ts';
@@ -20,9 +21,13 @@ export class Verifier {
   readonly #lane: LaneContext;
   readonly #coalescer: Coalescer;
   readonly #rekeyAgeMs: number;
-  #knownSource = 0;
-  #knownPeer: LanePeer | null = null;
-  #knownRoutes: Int32Array | null = null;
+  #knownIpv4 = 0;
+  #knownIpv4Peer: LanePeer | null = null;
+  #knownIpv4Routes: Int32Array | null = null;
+  /** Four big-endian words. */
+  readonly #knownIpv6: Int32Array = new Int32Array(4);
+  #knownIpv6Peer: LanePeer | null = null;
+  #knownIpv6Routes: Int32Array | null = null;
 
   constructor(lane: LaneContext) {
     this.#lane = lane;
@@ -66,34 +71,63 @@ export class Verifier {
     const { view } = this.#lane.arena;
     const { drops } = this.#lane.ledger;
     const length = ipPacketLength(view, offset, plaintextLength);
-    if (length < 0) drops[DROP.IN_NOT_IP] += 1;
-    else if (!this.#mayComeFrom(peer, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
+    if (length < 0) this.#takeOther(peer, offset, plaintextLength);
+    else if (!this.#mayComeFrom(peer, view, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
     else this.#coalescer.add(peer.id, offset, length, sum);
   }
 
-  /** Whether the packet's source is among the peer's allowed IPs. The last IPv4 source that was is remembered. */
-  #mayComeFrom(peer: LanePeer, ip: number): boolean {
-    const { view } = this.#lane.arena;
-    if (view.getUint8(ip) >>> 4 !== 4) return this.#ipv6Peer(ip) === peer.id;
+  /** No IP packet: a control message of another gigatun goes to the control lane (cold: a few a second). */
+  #takeOther(peer: LanePeer, offset: number, plaintextLength: number): void {
+    const { arena, ledger, notify } = this.#lane;
+    const length = controlMessageLength(arena.view, offset, plaintextLength);
+    if (length === 0) ledger.drops[DROP.IN_NOT_IP] += 1;
+    else if (!this.#lane.admitControl()) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
+    else {
+      ledger.counts[COUNTER.CONTROL_RX] += 1;
+      notify({
+        type: 'control',
+        peer: peer.id,
+        message: Uint8Array.from(arena.bytes.subarray(offset, offset + length)),
+      });
+    }
+  }
+
+  /** Whether the packet's source is among the peer's allowed IPs. The last one of each family that was is remembered. */
+  #mayComeFrom(peer: LanePeer, view: DataView, ip: number): boolean {
+    return view.getUint8(ip) >>> 4 === 4
+      ? this.#mayComeFromIpv4(peer, view.getInt32(ip + IPV4.SOURCE))
+      : this.#mayComeFromIpv6(
+          peer,
+          view.getInt32(ip + IPV6.SOURCE),
+          view.getInt32(ip + IPV6.SOURCE + 4),
+          view.getInt32(ip + IPV6.SOURCE + 8),
+          view.getInt32(ip + IPV6.SOURCE + 12),
+        );
+  }
+
+  #mayComeFromIpv4(peer: LanePeer, source: number): boolean {
     const routes = this.#lane.ipv4Routes;
-    const source = view.getInt32(ip + IPV4.SOURCE);
-    if (source === this.#knownSource && peer === this.#knownPeer && routes === this.#knownRoutes) return true;
+    if (source === this.#knownIpv4 && peer === this.#knownIpv4Peer && routes === this.#knownIpv4Routes) return true;
     if (lookupIpv4(routes, source) !== peer.id) return false;
-    this.#knownSource = source;
-    this.#knownPeer = peer;
-    this.#knownRoutes = routes;
+    this.#knownIpv4 = source;
+    this.#knownIpv4Peer = peer;
+    this.#knownIpv4Routes = routes;
     return true;
   }
 
-  #ipv6Peer(ip: number): number {
-    const { view } = this.#lane.arena;
-    return lookupIpv6(
-      this.#lane.ipv6Routes,
-      view.getInt32(ip + IPV6.SOURCE),
-      view.getInt32(ip + IPV6.SOURCE + 4),
-      view.getInt32(ip + IPV6.SOURCE + 8),
-      view.getInt32(ip + IPV6.SOURCE + 12),
-    );
+  #mayComeFromIpv6(peer: LanePeer, w0: number, w1: number, w2: number, w3: number): boolean {
+    const routes = this.#lane.ipv6Routes;
+    const known = this.#knownIpv6;
+    const isKnown = w3 === known[3] && w2 === known[2] && w1 === known[1] && w0 === known[0];
+    if (isKnown && peer === this.#knownIpv6Peer && routes === this.#knownIpv6Routes) return true;
+    if (lookupIpv6(routes, w0, w1, w2, w3) !== peer.id) return false;
+    known[0] = w0;
+    known[1] = w1;
+    known[2] = w2;
+    known[3] = w3;
+    this.#knownIpv6Peer = peer;
+    this.#knownIpv6Routes = routes;
+    return true;
   }
 
   #authenticated(keypair: LaneKeypair, source: number, bytes: number, data: number): void {

@@ -8,9 +8,10 @@ import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { TUN_WRITE } from '../native/layout.ts';
 import { LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
+import { gsoTypeOf, repeatSingly } from './repeat.ts';
 
 const { TUN_TX, TUN_TX_BYTES } = COUNTER;
-const ERRNO = { EIO: 5, EAGAIN: 11, ENOBUFS: 105 } as const;
+const ERRNO = { EIO: 5, EAGAIN: 11, EINVAL: 22, ENOBUFS: 105 } as const;
 
 export class TunWriter {
   readonly #lane: LaneContext;
@@ -62,8 +63,23 @@ export class TunWriter {
       if (result >= 0) {
         ledger.counts[TUN_TX] += packets;
         ledger.counts[TUN_TX_BYTES] += this.#bytes[write];
-      } else ledger.drops[dropReason(-result)] += packets;
+      } else if (result === -ERRNO.EINVAL && packets > 1) this.#repeat(at);
+      else ledger.drops[dropReason(-result)] += packets;
     }
+  }
+
+  /** A super-packet that the kernel does not take goes packet by packet; if that works, its kind is left out for a while. */
+  #repeat(at: number): void {
+    const { counts, drops } = this.#lane.ledger;
+    const gsoType = gsoTypeOf(this.#lane, at);
+    const written = repeatSingly(this.#lane, at, (length, errno) => {
+      if (errno !== 0) drops[dropReason(errno)] += 1;
+      else {
+        counts[TUN_TX] += 1;
+        counts[TUN_TX_BYTES] += length;
+      }
+    });
+    if (written > 0) this.#lane.superKinds.refused(gsoType);
   }
 }
 

@@ -35,6 +35,8 @@ const counters = [
   ['KEEPALIVE_RX', 'messages', 'Keepalives received.'],
   ['HANDSHAKE_RX', 'messages', 'Handshake messages handed to the control lane.'],
   ['HANDSHAKE_TX', 'messages', 'Handshake messages sent.'],
+  ['CONTROL_RX', 'messages', 'Control messages of other gigatuns handed to the control lane.'],
+  ['CONTROL_TX', 'messages', 'Control messages to other gigatuns sealed: announcements, probes, reports.'],
   ['STAGED', 'packets', 'Packets that waited for a keypair.'],
   ['COALESCED', 'packets', 'Inner packets that were merged into a super-packet before the write.'],
   ['CONGESTION_MARKS', 'packets', 'Inner packets marked (ECN) because the TUN queue stayed long.'],

@@ -41,8 +41,8 @@ export interface UdpOptions {
   readonly fwmark: number;
   /** Wanted socket buffer, bytes, each direction: SO_*BUFFORCE, then SO_*BUF, then what the kernel gives. */
   readonly bufferLength: number;
-  /** Whether the kernel may join received datagrams (UDP GRO); absent: true. */
-  readonly gro?: boolean;
+  /** Whether the kernel may join received datagrams (UDP GRO). */
+  readonly gro: boolean;
   /** Set GRO of this open socket, and describe it, instead of opening one; it stays the caller's. */
   readonly fd?: number;
 }

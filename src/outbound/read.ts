@@ -13,6 +13,7 @@ import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
+import { sealControl } from './control.ts';
 import { QueueControl } from './queue-control.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
@@ -74,6 +75,11 @@ export class OutboundPath {
 
   keepalive(peer: LanePeer): void {
     if (sealKeepalive(this.#lane, this.#batch, peer)) this.#flush();
+  }
+
+  /** Sends control messages, each list as one datagram group; without a keypair or an endpoint they are left out. */
+  sendControl(peer: LanePeer, groups: readonly (readonly Uint8Array[])[]): void {
+    for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group)) this.#flush();
   }
 
   dropStaged(peer: LanePeer): void {

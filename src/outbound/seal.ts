@@ -73,8 +73,8 @@ function dropRun(lane: LaneContext, batch: OutboundBatch, first: number, reason:
   batch.segments = first;
 }
 
-/** False when the keypair has no counters left: the run is dropped. */
-function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair, first: number): boolean {
+/** Segments [first, batch.segments) become datagrams of this keypair. False when it has no counters left: the run is dropped. */
+export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair, first: number): boolean {
   const count = batch.segments - first;
   const counter = keypair.memory.reserve(count);
   if (counter + count > REKEY_AFTER_MESSAGES) lane.wantHandshake(keypair.peer);
@@ -93,7 +93,9 @@ function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneKeypair,
 
 /** Most datagrams in one group to a peer, by what the kernel, the path and the configuration allow. */
 function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
-  return peer.gsoOffUntilMs > lane.nowMs() ? 1 : Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
+  return Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()
+    ? 1
+    : Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
 }
 
 /** Writes transport headers and the rest of the SEAL descriptors; returns the bytes of all datagrams. */

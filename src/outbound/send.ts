@@ -8,18 +8,13 @@
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { ENDPOINT, UDP_SEND } from '../native/layout.ts';
+import { GROUP_BYTES_MAX } from '../offloads/group-shapes.ts';
 import type { Arena } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import type { OutboundBatch } from './batch.ts';
 
 const { UDP_TX, UDP_TX_BYTES, UDP_SEND_GROUPS } = COUNTER;
-
-/**
- * Longest group. A device segments nothing that has 65,536 bytes or more with link, IP and UDP headers (gso_max_size in the
- * kernel's gso_features_check): such a group is cut in software and comes out as single datagrams, at twice the cost.
- */
-const GROUP_BYTES_MAX = 65_408;
 
 const ERRNO = { EIO: 5, EAGAIN: 11, EINVAL: 22, EMSGSIZE: 90, ENOBUFS: 105 } as const;
 /** What the kernel answers when the local address or its interface is gone: EINVAL, ENODEV, EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH. */
@@ -76,10 +71,22 @@ export function closeGroup(arena: Arena, batch: OutboundBatch): void {
 export function sendGroups(lane: LaneContext, batch: OutboundBatch): void {
   const sent = lane.native.sendUdp(lane.handle, lane.arena.sends, batch.groups, ACTIVITY.USER_TUN_TO_UDP);
   const allSent = sent === batch.groups;
+  if (allSent && lane.isGsoOnTrial) promoteGso(lane, batch);
   for (let group = 0; group < batch.groups; group += 1) {
     const send = (lane.arena.sends >> 2) + group * UDP_SEND.WORDS;
     if (allSent || lane.arena.words[send + UDP_SEND.RESULT] >= 0) countSent(lane, send);
     else recover(lane, send);
+  }
+}
+
+/** GSO was off and is tried again: a group that went out ends the trial. */
+function promoteGso(lane: LaneContext, batch: OutboundBatch): void {
+  for (let group = 0; group < batch.groups; group += 1) {
+    const send = (lane.arena.sends >> 2) + group * UDP_SEND.WORDS;
+    if (lane.arena.words[send + UDP_SEND.SEGMENT_LENGTH] > 0) {
+      lane.promoteGso();
+      return;
+    }
   }
 }
 
@@ -155,9 +162,8 @@ function sendSingly(lane: LaneContext, send: number, errno: number): void {
   const peer = lane.peers[words[send + UDP_SEND.PEER]];
   if (sent === 0) return;
   if (errno !== ERRNO.EIO) {
-    if (peer !== undefined) peer.gsoOffUntilMs = lane.nowMs() + GSO_RETRY_MS;
-  } else if (lane.limits.gsoDatagramsMax > 1) {
-    lane.limits.gsoDatagramsMax = 1;
-    lane.notify({ type: 'gsoDemoted', errno });
-  }
+    if (peer === undefined) return;
+    peer.gsoOffUntilMs = lane.nowMs() + GSO_RETRY_MS;
+    lane.notify({ type: 'groupsRefused', peer: peer.id, errno, offUntilMs: peer.gsoOffUntilMs });
+  } else lane.demoteGso(errno);
 }

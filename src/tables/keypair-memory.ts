@@ -5,20 +5,23 @@
  */
 import { REPLAY_WINDOW_WORDS } from '../protocol/replay-window.ts';
 
-const COUNTERS_BYTES = 16;
+const COUNTERS_BYTES = 24;
 const LOCK_BYTES = 64;
 const SPINS = 200;
 const SLICE_MS = 1;
 
-const NEXT_COUNTER = 0;
+/** Cell of `counters` that holds the next sending counter: how many messages were sent. */
+export const NEXT_COUNTER = 0;
 /** Cell of `counters` that holds the newest received counter + 1. */
 export const NEWEST_RECEIVED = 1;
+/** Cell of `counters` that holds how many distinct messages were received. */
+export const RECEIVED_COUNT = 2;
 
 /** Shared memory of one keypair. */
 export const KEYPAIR_MEMORY_BYTES: number = LOCK_BYTES + REPLAY_WINDOW_WORDS * 4;
 
 export class KeypairMemory {
-  /** [next sending counter, newest received counter + 1] */
+  /** [next sending counter, newest received counter + 1, messages received] */
   readonly counters: Float64Array;
   readonly window: Int32Array;
   readonly #lock: Int32Array;

@@ -1,4 +1,5 @@
 /** What control lane and lanes say to each other. Messages are rare: none is sent per packet. */
+import type { SuperKind } from '../inbound/super-kinds.ts';
 import type { Endpoint } from '../packet/endpoint.ts';
 import type { Cipher } from '../protocol/cipher.ts';
 
@@ -47,6 +48,8 @@ export type LaneCommand =
   | { readonly type: 'retire'; readonly peer: number; readonly keypair: number }
   /** Send an empty transport message. */
   | { readonly type: 'keepalive'; readonly peer: number }
+  /** Send control messages: each list one datagram group, each entry the plaintext of one of its datagrams. */
+  | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
   | { readonly type: 'dropStaged'; readonly peer: number }
   | { readonly type: 'mtu'; readonly mtu: number }
   /** Collect the garbage of the lane's heap. */
@@ -64,8 +67,18 @@ export type LaneEvent =
   | { readonly type: 'watch'; readonly peer: number }
   | { readonly type: 'installed'; readonly token: number }
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
+  /** A control message of another gigatun, without its padding. */
+  | { readonly type: 'control'; readonly peer: number; readonly message: Uint8Array }
   | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint }
   | { readonly type: 'snapshot'; readonly id: number }
-  /** GSO failed for a group that went through datagram by datagram. */
-  | { readonly type: 'gsoDemoted'; readonly errno: number }
+  /** GSO failed (EIO) for a group that went through datagram by datagram: it is off until then, CLOCK_MONOTONIC ms. */
+  | { readonly type: 'gsoDemoted'; readonly errno: number; readonly offUntilMs: number }
+  /** A group went out as one again. */
+  | { readonly type: 'gsoPromoted' }
+  /** A peer's groups are refused for their size (EINVAL, EMSGSIZE): it gets none until then. */
+  | { readonly type: 'groupsRefused'; readonly peer: number; readonly errno: number; readonly offUntilMs: number }
+  /** The TUN refuses (EINVAL) a kind of super-packet whose packets it takes: it is off until then; 0: it is on again. */
+  | { readonly type: 'superPackets'; readonly kind: SuperKind; readonly offUntilMs: number }
+  /** Datagrams that came in groups are damaged, and single ones are not: the kernel joins them wrongly. */
+  | { readonly type: 'groMangled'; readonly family: 4 | 6; readonly datagrams: number }
   | { readonly type: 'gone'; readonly message: string };

@@ -158,12 +158,20 @@ describe('exit codes', () => {
 describe('docs/cli.md', () => {
   const text = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 
-  it('has a row for every key and setting, with its meaning', () => {
-    for (const { name, meaning } of [...INTERFACE_KEYS, ...PEER_KEYS])
-      expect(text).toContain(`| \`${name}\` | ${meaning} |`);
-    for (const { name, meaning } of [...INTERFACE_SETTINGS, ...PEER_SETTINGS])
-      expect(text).toContain(`| \`#gigatun: ${name}\` | ${meaning} |`);
-  });
+  it.each([
+    ['[Interface]', INTERFACE_KEYS, INTERFACE_SETTINGS],
+    ['[Peer]', PEER_KEYS, PEER_SETTINGS],
+  ])(
+    'has the keys and settings of %s, each with its meaning, in their order, and no others',
+    (heading, keys, settings) => {
+      const section = text.split(/^#+ /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+      const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+      expect(rows).toEqual([
+        ...keys.map(({ name, meaning }) => `| \`${name}\` | ${meaning} |`),
+        ...settings.map(({ name, meaning }) => `| \`#gigatun: ${name}\` | ${meaning} |`),
+      ]);
+    },
+  );
 
   it('has a row for every exit code', () => {
     for (const { code, meaning } of EXIT_MEANINGS) expect(text).toContain(`| ${code} | ${meaning} |`);

@@ -91,6 +91,8 @@ function testMachine(): void {
     expect(find(report, 'udp-gso')?.value).toMatch(/^(64|128) datagrams a send$/);
     expect(find(report, 'udp-gro')?.value).toMatch(/^(64|128) datagrams in \d+ receives?$/);
     expect(find(report, 'aead-cost')?.value).toMatch(/openssl \d+\.\d+ µs/);
+    expect(find(report, 'aead-cost-aes')?.value).toMatch(/openssl \d+\.\d+ µs/);
+    expect(find(report, 'cipher')?.value).toMatch(/^(AES-256-GCM|ChaCha20-Poly1305), \d+\.\d\d times as fast$/);
     expect(find(report, 'clock-source')?.value).toMatch(/, \d+ ns a reading$/);
     expect(find(report, 'cores')?.value).toMatch(/core/);
   });

@@ -17,6 +17,10 @@ const QUIET: PeerStatus = {
   txBytes: 0,
   persistentKeepaliveSeconds: 0,
   hasPresharedKey: false,
+  isGigatun: false,
+  groupDatagramsMax: 64,
+  groupShortTail: true,
+  groupRetrySeconds: null,
   lastFailure: null,
   cipher: null,
 };
@@ -30,6 +34,10 @@ const BUSY: PeerStatus = {
   txBytes: 1_536,
   persistentKeepaliveSeconds: 25,
   hasPresharedKey: true,
+  isGigatun: true,
+  groupDatagramsMax: 16,
+  groupShortTail: false,
+  groupRetrySeconds: 29,
   lastFailure: 'mac1 is wrong',
   cipher: 'aes-256-gcm',
 };
@@ -44,6 +52,7 @@ const STATUS: DeviceStatus = {
   aead: 'openssl',
   lanes: 2,
   offloads: ['tso4', 'gso'],
+  heldOffloads: [],
   pid: 7,
   rssBytes: 76 * 2 ** 20,
   memoryCapBytes: 100e6,
@@ -71,6 +80,7 @@ peer: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
   last handshake failure: mac1 is wrong
   transfer: 5.00 GiB received, 1.50 KiB sent
   persistent keepalive: every 25 seconds
+  datagram groups: at most 16 datagrams, the last as long as the others; more are tried in 29 seconds
 
 peer: TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=
   allowed ips: (none)

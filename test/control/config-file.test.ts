@@ -60,6 +60,7 @@ AllowedIPs = 10.1.2.3/16, fd00::2
 Endpoint = vpn.example.com:51820
 PersistentKeepalive = 25
 #gigatun: Offloads = none
+#gigatun: Announce = off
 [Peer]
 PublicKey = ${PEER_2}
 AllowedIPs =
@@ -94,6 +95,7 @@ PersistentKeepalive = off
       endpoint: { host: 'vpn.example.com', port: 51_820 },
       persistentKeepaliveSeconds: 25,
       offloads: 'none',
+      announces: false,
     });
     expect(config.peers[0]?.presharedKey).toEqual(Uint8Array.from(Buffer.from(PSK, 'base64')));
     expect(config.peers[1]).toMatchObject({
@@ -101,6 +103,7 @@ PersistentKeepalive = off
       persistentKeepaliveSeconds: 0,
       presharedKey: null,
       offloads: 'auto',
+      announces: true,
     });
   });
 
@@ -117,7 +120,7 @@ PersistentKeepalive = off
       listenPort: 0,
       fwmark: 0,
       interface: { addresses: [], mtu: null, table: 'auto', dnsServers: [], dnsSearch: [], saveConfig: false },
-      settings: { lanes: null, memoryCapBytes: null, offloads: null, txQueueLength: null },
+      settings: { lanes: null, memoryCapBytes: null, offloads: null, announces: null, txQueueLength: null },
       peers: [],
     });
   });
@@ -206,7 +209,7 @@ describe('a wrong line', () => {
     [
       '#gigatun: Lane = 2',
       11,
-      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Memory, Offloads, TxQueueLength, Cipher',
+      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Memory, Offloads, Announce, TxQueueLength, Cipher',
     ],
     ['#gigatun: Lanes = 65', 19, 'expected "auto" or a number of lanes from 1 to 64, got "65"'],
     ['#gigatun: Memory = 100M', 20, 'expected megabytes from 1 to 1000000, got "100M"'],
@@ -217,6 +220,7 @@ describe('a wrong line', () => {
       'expected auto, none, or some of tun-tso, tun-uso, udp-gso, udp-gro, got "gro"',
     ],
     ['#gigatun: Offloads = tun-tso,', 22, 'got ""'],
+    ['#gigatun: Announce = yes', 22, 'expected "on" or "off", got "yes"'],
     ['#gigatun: Cipher = none', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "none"'],
     ['#gigatun: hello', 11, 'expected Key = Value'],
   ])('%s is refused with line and column', (line, column, text) => {
@@ -240,7 +244,7 @@ describe('a wrong line', () => {
     ['#gigatun: Offloads = udp-gro', 22, 'expected one of auto, none, udp-gso, got "udp-gro"'],
     ['PersistentKeepalive = 65536', 23, 'expected "off" or seconds from 0 to 65535'],
     ['PublicKey = abc', 1, 'expected one PublicKey, got a second one (the first is on line 4)'],
-    ['#gigatun: Lanes = 2', 11, 'known here: Offloads, Cipher'],
+    ['#gigatun: Lanes = 2', 11, 'known here: Offloads, Announce, Cipher'],
     ['#gigatun: Lanes = 2', 11, 'expected a setting of this section, got "Lanes"'],
     ['#gigatun: Cipher = aes', 20, 'expected one of auto, chacha20-poly1305, aes-256-gcm, got "aes"'],
   ])('%s is refused in a peer', (line, column, text) => {

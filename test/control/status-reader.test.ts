@@ -23,12 +23,13 @@ const SNAPSHOT: DeviceSnapshot = {
 };
 const STATUS: DeviceStatus = {
   ...{ interface: 'wg0', publicKey: 'x', listenPort: 1, fwmark: 0, mtu: 1420, up: true, aead: 'openssl', lanes: 1 },
-  ...{ offloads: ['gso'], pid: 1 },
+  ...{ offloads: ['gso'], heldOffloads: [], pid: 1 },
   ...{ rssBytes: 3, memoryCapBytes: 100e6, memoryCrossingsCount: 0 },
   peers: [
     {
       ...{ publicKey: 'y', endpoint: null, allowedIps: ['::/0'], latestHandshakeMs: 0, rxBytes: 0, txBytes: 0 },
-      ...{ persistentKeepaliveSeconds: 0, hasPresharedKey: false, lastFailure: null, cipher: null },
+      ...{ persistentKeepaliveSeconds: 0, hasPresharedKey: false, isGigatun: false, groupDatagramsMax: 64 },
+      ...{ groupShortTail: true, groupRetrySeconds: null, lastFailure: null, cipher: null },
     },
   ],
 };

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DeviceConfig } from '../../src/control/config-types.ts';
 import { publicKeyOf } from '../../src/control/key-text.ts';
 import type { Logger } from '../../src/control/log.ts';
-import type { ControlLaneOptions } from '../../src/control-lane.ts';
+import type { ControlLaneOptions } from '../../src/control-lane-types.ts';
 import { openDevice, openTimedDevice } from '../../src/device.ts';
 import type { Device, DeviceOptions } from '../../src/device-types.ts';
 import { laneHeapLimits } from '../../src/memory/budget.ts';

@@ -45,6 +45,7 @@ test('a port that is taken over IPv6 alone is BUSY, and its IPv4 socket is not l
     reusePort: true,
     joinPort: false,
     fwmark: 0,
+    gro: true,
     bufferLength: 1 << 16,
   });
   expect(() => open(2, taken.port)).toThrow(expect.objectContaining({ code: 'BUSY' }));

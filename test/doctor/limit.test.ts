@@ -1,8 +1,11 @@
 /** The one thing that limits throughput most: from what fails, from books, or from the machine. */
 import { describe, expect, it } from 'vitest';
+import type { BackEndFacts } from '../../src/doctor/aead.ts';
 import { judgeMachine, judgeTunnel } from '../../src/doctor/judge.ts';
 import { findLimit, type Limit } from '../../src/doctor/limit.ts';
-import { busyBooks, machineWith, type TunnelParts, tunnelWith, udpFamily } from './support/patients.ts';
+import type { ActivityName } from '../../src/ledger/catalog.ts';
+import type { Cipher } from '../../src/protocol/cipher.ts';
+import { busyBooks, machineWith, peerWith, type TunnelParts, tunnelWith, udpFamily } from './support/patients.ts';
 
 function limitOf(machineParts: Parameters<typeof machineWith>[0], ...tunnelParts: readonly TunnelParts[]): Limit {
   const machine = machineWith(machineParts);
@@ -10,6 +13,13 @@ function limitOf(machineParts: Parameters<typeof machineWith>[0], ...tunnelParts
   const checks = [...judgeMachine(machine), ...tunnels.flatMap((tunnel) => judgeTunnel(tunnel, machine))];
   return findLimit(machine, tunnels, checks);
 }
+
+const fastAes: BackEndFacts = {
+  name: 'ipsec-mb',
+  available: true,
+  version: null,
+  sealNs: { 'chacha20-poly1305': 500, 'aes-256-gcm': 200 },
+};
 
 const allBut = (...left: string[]): string[] =>
   ['csum', 'tso4', 'tso6', 'uso4', 'uso6', 'gso', 'gro'].filter((name) => !left.includes(name));
@@ -30,6 +40,13 @@ describe('without traffic', () => {
   it('a note, where there is no warning', () => {
     expect(limitOf({ cpu: { busyShare: 0.9 } })).toMatchObject({ id: 'cpu-load' });
     expect(limitOf({ cpu: { busyShare: 0.9, stealShare: 0.3 } })).toMatchObject({ id: 'cpu-steal' });
+  });
+  it('the cipher, where nothing else could be changed', () => {
+    expect(limitOf({ aead: { backEnds: [fastAes] } })).toMatchObject({
+      id: 'cipher',
+      advice: expect.stringContaining('Cipher = auto'),
+    });
+    expect(limitOf({ aead: { backEnds: [fastAes] }, cpu: { busyShare: 0.9 } })).toMatchObject({ id: 'cpu-load' });
   });
   it('is not an offload that could not be tried', () => {
     const exchange = { errno: 101, datagramsSent: 64, datagramsReceived: 0, receives: 0 };
@@ -87,6 +104,30 @@ describe('with traffic', () => {
     expect(limitOf({ cpu: { coresOnline: 1, coresAllowed: 1 } }, { recent: busyBooks() })).toMatchObject({
       advice: null,
     });
+  });
+
+  it('names AES-256-GCM where sealing is dearest, and a peer has the slower cipher', () => {
+    const adviceWith = (cipher: Cipher, activity: ActivityName): string | null => {
+      const recent = busyBooks({ activitiesNs: { [activity]: 1e9 } });
+      const parts = { aead: { backEnds: [fastAes] }, cpu: { coresOnline: 1, coresAllowed: 1 } };
+      return limitOf(parts, { recent, status: { peers: [peerWith({ cipher })] } }).advice;
+    };
+    expect(adviceWith('chacha20-poly1305', 'USER_ENCRYPT')).toContain('see fastest cipher');
+    expect(adviceWith('chacha20-poly1305', 'USER_DECRYPT')).toContain('see fastest cipher');
+    expect(adviceWith('chacha20-poly1305', 'KERN_SEND_UDP')).toBeNull();
+    expect(adviceWith('aes-256-gcm', 'USER_ENCRYPT')).toBeNull();
+  });
+
+  it('the slower AEAD, by its costs in the cipher that the peers have', () => {
+    const recent = busyBooks({ activitiesNs: { USER_ENCRYPT: 1e9 } });
+    const openssl = { ...fastAes, name: 'openssl', sealNs: { 'chacha20-poly1305': 1_000, 'aes-256-gcm': 250 } };
+    const whatWith = (cipher: Cipher): string =>
+      limitOf(
+        { aead: { backEnds: [fastAes, openssl] } },
+        { recent, status: { aead: 'openssl', peers: [peerWith({ cipher })] } },
+      ).what;
+    expect(whatWith('chacha20-poly1305')).toContain('50 % less');
+    expect(whatWith('aes-256-gcm')).toContain('20 % less');
   });
 
   it('nothing here, when the lane slept', () => {

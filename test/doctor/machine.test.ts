@@ -1,5 +1,6 @@
 /** Judgement of machines: one in good health, and one fault at a time with the status that it deserves. */
 import { describe, expect, it } from 'vitest';
+import type { BackEndFacts } from '../../src/doctor/aead.ts';
 import { type Check, worstOf } from '../../src/doctor/check.ts';
 import type { MachineFacts } from '../../src/doctor/facts.ts';
 import { judgeMachine } from '../../src/doctor/judge.ts';
@@ -26,8 +27,21 @@ describe('a machine in good health', () => {
   });
 });
 
-const slow = { name: 'openssl', available: true, version: null, sealNs: 900 };
+const slow = {
+  name: 'openssl',
+  available: true,
+  version: null,
+  sealNs: { 'chacha20-poly1305': 900, 'aes-256-gcm': 850 },
+};
 const noMb = { name: 'ipsec-mb', available: false, version: null, sealNs: null };
+
+/** ipsec-mb that seals a packet in so many nanoseconds in AES-256-GCM, in 500 in ChaCha20-Poly1305. */
+const withAes = (aesNs: number): BackEndFacts => ({
+  name: 'ipsec-mb',
+  available: true,
+  version: null,
+  sealNs: { 'chacha20-poly1305': 500, 'aes-256-gcm': aesNs },
+});
 
 /** What is spoilt, the check that tells, its status, and a word of its value, reason or advice. */
 const FAULTS: readonly [string, Parameters<typeof machineWith>[0], string, string, string][] = [
@@ -165,6 +179,29 @@ const FAULTS: readonly [string, Parameters<typeof machineWith>[0], string, strin
   ],
   ['openssl forced', { aead: { chosen: 'openssl', forced: 'openssl' } }, 'aead', 'warn', 'unset GIGATUN_AEAD'],
   ['a back end that is not there', { aead: { chosen: null, forced: 'ipsec-mb' } }, 'aead', 'fail', 'ipsec-mb'],
+  ['AES clearly faster', { aead: { backEnds: [withAes(200)] } }, 'cipher', 'note', 'AES-256-GCM, 2.50 times as fast'],
+  ['AES clearly faster', { aead: { backEnds: [withAes(200)] } }, 'cipher', 'note', '#gigatun: Cipher = auto in'],
+  [
+    'AES faster, though auto does not know',
+    { aead: { backEnds: [withAes(400)], hasFastAes: false } },
+    'cipher',
+    'note',
+    '#gigatun: Cipher = aes-256-gcm in',
+  ],
+  ['AES hardly faster', { aead: { backEnds: [withAes(401)] } }, 'cipher', 'ok', 'AES-256-GCM, 1.25 times as fast'],
+  [
+    'no instructions for AES',
+    { aead: { backEnds: [withAes(2_000)], hasFastAes: false } },
+    'cipher',
+    'ok',
+    'ChaCha20-Poly1305, 4.00 times as fast the processor names no',
+  ],
+  ['AES faster elsewhere', { aead: { chosen: 'openssl', backEnds: [withAes(100), slow] } }, 'cipher', 'ok', '1.06'],
+  ['no back end', { aead: { chosen: null, backEnds: [noMb] } }, 'cipher', 'note', 'unknown'],
+  ['AES', { aead: { backEnds: [withAes(200), slow] } }, 'aead-cost-aes', 'ok', 'ipsec-mb 0.200 µs, openssl 0.850 µs'],
+  ['AES', { aead: { backEnds: [withAes(200), slow] } }, 'aead-cost-aes', 'ok', 'at most 57.0 Gbit/s'],
+  ['AES', { aead: { backEnds: [withAes(200), slow] } }, 'aead-cost', 'ok', 'at most 22.8 Gbit/s'],
+  ['no AES', { aead: { hasFastAes: false } }, 'cpu-features', 'ok', 'AES has no hardware here'],
   ['an old CPU', { aead: { cpuFlags: new Set(['sse2']) } }, 'cpu-features', 'warn', 'AVX2'],
   ['a slow clock', { clock: { source: 'hpet', readNs: 900 } }, 'clock-source', 'warn', 'echo tsc'],
   [

@@ -241,7 +241,7 @@ describe('coalescing', () => {
 
   it('writes TCP packet by packet where that is switched off, and UDP in runs all the same', () => {
     const withoutTcp = new Coalescing(true);
-    withoutTcp.lane.context.limits.tcpSuperPackets = false;
+    withoutTcp.lane.context.superKinds.tcp4 = false;
     const flow = { isIpv4: true, idStep: 1, optionBytes: 0, sequence: 7, id: 0, steps: bulk(5) } as const;
     const tcp = flowOf(flow, 0).map(({ bytes }) => bytes);
     const datagrams = Array.from({ length: 5 }, (_, index) => udpPacketBytes(1, 9, 80, index));

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { InboundPath } from '../../src/inbound/receive.ts';
 import { readEndpoint } from '../../src/packet/endpoint.ts';
 import { rekeyOnReceiveAgeMs, WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
+import { encodeControlMessage } from '../../src/protocol/control-message.ts';
 import type { LaneEvent } from '../../src/tables/lane-messages.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../../src/tables/peers.ts';
 import { encodePacket, type IpHeader } from '../reference/ip.ts';
@@ -94,6 +95,43 @@ describe('the source of an inner packet', () => {
     expect(lane.count('TUN_TX')).toBe(3);
   });
 
+  it('is looked at anew in IPv6 as well, all of its words', () => {
+    const from = (host: number): Uint8Array => udp(ipv6Header(host, 1));
+    const known = ipv6Header(5, 1).source;
+    receive({ counter: 0, plaintext: from(5) });
+    receive({ counter: 1, plaintext: from(5) });
+    expect(lane.count('TUN_TX')).toBe(2);
+    receive({ counter: 0, plaintext: from(5) }, 1);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 1 });
+    lane.route([
+      { address: known, length: 128, peer: 0 },
+      { address: ipv6Header(200, 1).source, length: 128, peer: 1 },
+    ]);
+    receive({ counter: 2, plaintext: from(5) });
+    for (const [index, at] of [3, 7, 11, 15].entries()) {
+      const source = known.slice();
+      source[at] ^= 1;
+      receive({ counter: 3 + index, plaintext: udp({ ...ipv6Header(5, 1), source }) });
+    }
+    expect(lane.count('TUN_TX')).toBe(3);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 5 });
+    lane.route([{ address: known, length: 128, peer: 1 }]);
+    receive({ counter: 7, plaintext: from(5) });
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 6 });
+    receive({ counter: 1, plaintext: from(5) }, 1);
+    expect(lane.count('TUN_TX')).toBe(4);
+  });
+
+  it('that is all zeros is not taken for one that was good, nor one of a family for one of the other', () => {
+    const zeros = (length: number): Uint8Array => new Uint8Array(length);
+    receive({ counter: 0, plaintext: udp({ ...ipv6Header(5, 1), source: zeros(16) }) });
+    receive({ counter: 1, plaintext: udp({ ...ipv4Header(5, 1), source: zeros(4) }) });
+    receive({ counter: 2, plaintext: innerFrom(5) });
+    receive({ counter: 3, plaintext: udp({ ...ipv6Header(5, 1), source: zeros(16) }) });
+    expect(lane.count('TUN_TX')).toBe(1);
+    expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 3 });
+  });
+
   it('that nobody may have is dropped', () => {
     receive({ plaintext: udp({ ...ipv4Header(1, 2), source: Uint8Array.of(192, 0, 2, 1) }) });
     expect(lane.drops()).toEqual({ IN_BAD_SOURCE: 1 });
@@ -103,6 +141,44 @@ describe('the source of an inner packet', () => {
     receive({ plaintext: innerFrom(200), source: endpointOf(7) });
     expect(endpointNow(peers[0])).toEqual(endpointOf(7));
     expect(timesOf(peers[0]).lastReceived).toBe(lane.addon.nowMs);
+  });
+});
+
+describe('a control message', () => {
+  const announcement = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: false });
+
+  it('goes to the control lane without its padding, and nowhere else', () => {
+    receive({ plaintext: padded(announcement) });
+    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message: announcement }]);
+    expect(lane.count('CONTROL_RX')).toBe(1);
+    expect(lane.drops()).toEqual({});
+    expect(lane.addon.tunWrites).toEqual([]);
+  });
+
+  it('of a kind that is not known goes there too, for later versions have more', () => {
+    const message = Uint8Array.of(2, 77, 0, 3, 1, 2, 3);
+    receive({ plaintext: padded(message) });
+    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message }]);
+  });
+
+  it('that is longer by its header than it is, or too long, is none', () => {
+    for (const [counter, plaintext] of [
+      Uint8Array.of(1, 1, 0, 13, ...new Uint8Array(12)),
+      Uint8Array.of(1, 1, 3, 253, ...new Uint8Array(1_100)),
+      Uint8Array.of(1, 1, 0),
+    ].entries())
+      receive({ counter, plaintext });
+    expect(eventsOf('control')).toEqual([]);
+    expect(lane.drops()).toEqual({ IN_NOT_IP: 3 });
+  });
+
+  it('is handed over 4,096 times a second at most', () => {
+    for (let counter = 0; counter < 4_100; counter += 1) receive({ counter, plaintext: padded(announcement) });
+    expect(eventsOf('control').length).toBe(4_096);
+    expect(lane.drops()).toEqual({ IN_CONTROL_QUEUE: 4 });
+    lane.addon.nowMs += 1_000;
+    receive({ counter: 4_100, plaintext: padded(announcement) });
+    expect(eventsOf('control').length).toBe(4_097);
   });
 });
 

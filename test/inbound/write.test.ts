@@ -64,7 +64,7 @@ describe('the writer', () => {
     ['EIO', 5, 'IN_TUN_DOWN'],
     ['EAGAIN', 11, 'IN_TUN_FULL'],
     ['ENOBUFS', 105, 'IN_TUN_FULL'],
-    ['EINVAL', 22, 'IN_TUN_REFUSED'],
+    ['EPERM', 1, 'IN_TUN_REFUSED'],
     ['ENOMEM', 12, 'IN_TUN_REFUSED'],
   ])('counts each packet of a write that the TUN refuses: %s', (_, errno, reason) => {
     lane.addon.writeErrno = ({ pieces }) => (pieces === 3 ? errno : 0);

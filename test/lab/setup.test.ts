@@ -1,6 +1,12 @@
 /** What set-up decides, and that it does nothing on a machine that has everything. */
 import { describe, expect, it } from 'vitest';
-import { isInstallCurrent, isNodeNewEnough, missingNeeds, planPackages } from '../../scripts/setup-plan.mjs';
+import {
+  isInstallCurrent,
+  isNodeNewEnough,
+  missingNeeds,
+  missingWishes,
+  planPackages,
+} from '../../scripts/setup-plan.mjs';
 
 const NOTHING = () => false;
 const packagesFor = (task: string, arch = 'x64') => missingNeeds(task, arch, NOTHING).map((need) => need.package);
@@ -19,6 +25,15 @@ describe('needs', () => {
     expect(packagesFor('test')).toContain('libipsec-mb1');
     expect(packagesFor('test', 'arm64')).not.toContain('libipsec-mb1');
   });
+  it('wishes for the faster AEAD back end where it is not needed and there is one', () => {
+    const wishesOf = (task: string, arch: string) => missingWishes(task, arch, NOTHING).map((need) => need.package);
+    expect(wishesOf('demo', 'x64')).toEqual(['libipsec-mb1']);
+    expect(wishesOf('demo', 'arm64')).toEqual([]);
+    expect(wishesOf('test', 'x64')).toEqual([]);
+    expect(missingWishes('demo', 'x64', () => true)).toEqual([]);
+    expect(packagesFor('demo')).not.toContain('libipsec-mb1');
+  });
+
   it('that are present are not missing', () => {
     expect(missingNeeds('test', 'x64', () => true)).toEqual([]);
     expect(missingNeeds('demo', 'x64', (find) => find !== 'iperf3').map((need) => need.find)).toEqual(['iperf3']);

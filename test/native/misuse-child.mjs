@@ -26,7 +26,7 @@ function openTun() {
 
 const tunFd = openTun();
 const udp = (family) =>
-  addon.openUdp({ family, port: 0, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 1 << 16 }).fd;
+  addon.openUdp({ family, port: 0, reusePort: false, joinPort: false, fwmark: 0, gro: true, bufferLength: 1 << 16 }).fd;
 const [udp4Fd, udp6Fd] = [udp(4), udp(6)];
 
 function openLane(shared) {
@@ -119,6 +119,7 @@ const verbs = {
       port: fc.constantFrom(0, 1, 65_535, 65_536),
       reusePort: flag,
       joinPort: flag,
+      gro: flag,
       fwmark: number,
       bufferLength: fc.nat(1 << 20),
     }),

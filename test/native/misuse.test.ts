@@ -96,6 +96,7 @@ describe('openLane', () => {
       reusePort: false,
       joinPort: false,
       fwmark: 0,
+      gro: true,
       bufferLength: 65536,
     });
     expect(() => native.openLane({ ...options(), udp4Fd: fd })).toThrow(RangeError);

@@ -23,7 +23,7 @@ const ENETUNREACH = 101;
 const NO_INTERFACE = 0x7fff_fff0;
 
 const LOOPBACK = { 4: Uint8Array.of(127, 0, 0, 1), 6: Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0)) };
-const plain = { port: 0, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 7 << 20 };
+const plain = { port: 0, reusePort: false, joinPort: false, fwmark: 0, gro: true, bufferLength: 7 << 20 };
 
 interface Group {
   readonly length: number;

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ENDPOINT } from '../../src/native/layout.ts';
 import { OutboundPath } from '../../src/outbound/read.ts';
 import { writeEndpoint } from '../../src/packet/endpoint.ts';
+import type { LaneEvent } from '../../src/tables/lane-messages.ts';
 import type { LanePeer } from '../../src/tables/peers.ts';
 import { bytesFrom, ipv4Header, tcpHeader } from '../support/arbitrary-packets.ts';
 import type { UdpSend } from '../support/fake-addon.ts';
@@ -56,6 +57,11 @@ function giveSource(peer: LanePeer): void {
 
 function countersOf(sends: readonly UdpSend[]): number[] {
   return sends.flatMap(({ datagrams, peer }) => datagrams.map((datagram) => openMessage(datagram, peer).counter));
+}
+
+/** Events whose type starts with a word. */
+function toldOf(word: string): LaneEvent[] {
+  return lane.events.filter(({ type }) => type.startsWith(word));
 }
 
 function expectBooksOfWhatWasSent(): void {
@@ -197,7 +203,30 @@ describe('a group that GSO cannot carry', () => {
     expect(lane.drops()).toEqual({});
     sendGroup(0, 4);
     expect(lane.addon.udpTries.length).toBe(6 + 4);
-    expect(lane.events.filter(({ type }) => type === 'gsoDemoted')).toEqual([{ type: 'gsoDemoted', errno: E.EIO }]);
+    const offUntilMs = lane.addon.nowMs + 30_000;
+    expect(toldOf('gso')).toEqual([{ type: 'gsoDemoted', errno: E.EIO, offUntilMs }]);
+  });
+
+  it('for its device is tried again after half a minute, then after a whole one; a group that passes ends that', () => {
+    const told = (): (number | string)[] =>
+      toldOf('gso').map((event) => (event.type === 'gsoDemoted' ? event.offUntilMs - lane.addon.nowMs : event.type));
+    refuseGroups(E.EIO);
+    sendGroup(0, 5);
+    lane.addon.nowMs += 30_000;
+    lane.events.length = 0;
+    sendGroup(1, 5);
+    expect(told()).toEqual([60_000]);
+    lane.addon.sendErrno = () => 0;
+    lane.addon.nowMs += 60_000;
+    lane.events.length = 0;
+    sendGroup(0, 1);
+    expect(told()).toEqual([]);
+    sendGroup(0, 5);
+    expect(told()).toEqual(['gsoPromoted']);
+    refuseGroups(E.EIO);
+    lane.events.length = 0;
+    sendGroup(0, 5);
+    expect(told()).toEqual([30_000]);
   });
 
   it.each([
@@ -211,6 +240,9 @@ describe('a group that GSO cannot carry', () => {
       expect(countersOf(lane.addon.udpSends)).toEqual([0, 1, 2, 3, 4]);
       expect(lane.context.limits.gsoDatagramsMax).toBe(64);
       expect(lane.events.filter(({ type }) => type === 'gsoDemoted')).toEqual([]);
+      expect(toldOf('groups')).toEqual([
+        { type: 'groupsRefused', peer: 0, errno, offUntilMs: lane.addon.nowMs + 60_000 },
+      ]);
       const tries = lane.addon.udpTries.length;
       sendGroup(0, 3);
       expect(lane.addon.udpTries.length).toBe(tries + 3);
@@ -272,7 +304,7 @@ describe('whatever fails', () => {
     fc.assert(
       fc.property(groups, fc.infiniteStream(errno), (sends, errnos) => {
         lane.reset();
-        lane.context.limits.gsoDatagramsMax = 64;
+        lane.context.gsoOffUntilMs = 0;
         for (const peer of peers) giveSource(peer);
         for (const { memory } of peers.flatMap(({ current }) => current ?? [])) memory.counters.fill(0);
         lane.addon.sendErrno = () => errnos.next().value ?? 0;

@@ -129,7 +129,10 @@ function keepalive({ keypair, counter }: MessageFields): ArrivingDatagram {
 }
 
 function notIp({ keypair, counter, seed, length }: MessageFields & { seed: number; length: number }): ArrivingDatagram {
-  return authentic(keypair, counter, bytesFrom(seed, length), 'IN_NOT_IP');
+  const plaintext = bytesFrom(seed, length);
+  // A first nibble of zero may be a control message.
+  if (plaintext[0] < 16) plaintext[0] |= 0x80;
+  return authentic(keypair, counter, plaintext, 'IN_NOT_IP');
 }
 
 function badTag({ keypair, counter, at }: MessageFields & { at: number }): ArrivingDatagram {

@@ -82,7 +82,7 @@ describe('the memory of a keypair', () => {
     const keypair = new KeypairMemory(memory);
     expect(keypair.window).toHaveLength(REPLAY_WINDOW_WORDS);
     keypair.window.fill(-1);
-    expect([...keypair.counters]).toEqual([0, 0]);
+    expect([...keypair.counters]).toEqual([0, 0, 0]);
     keypair.lock();
     keypair.unlock();
     keypair.counters.fill(-1);

@@ -1,9 +1,15 @@
-/** Probe of the AEAD back ends: opens each as a lane does, seals full packets with it, and takes the best time of many. */
+/**
+ * Probe of the AEAD back ends: opens each as a lane does, seals full packets with it in both ciphers, and takes the best time
+ * of many.
+ */
 import { arch } from 'node:process';
+import { readsFastAes } from '../../cpu-features.ts';
 import { GigatunError } from '../../errors.ts';
 import { ACTIVITY } from '../../ledger/catalog.ts';
-import { BOOKS, CIPHER, SEAL } from '../../native/layout.ts';
+import { CIPHER_NUMBERS } from '../../native/cipher-number.ts';
+import { BOOKS, SEAL } from '../../native/layout.ts';
 import type { LaneHandle } from '../../native/types.ts';
+import type { Cipher } from '../../protocol/cipher.ts';
 import { type AeadFacts, type BackEndFacts, MESSAGE_LENGTH } from '../aead.ts';
 import type { Host } from './host.ts';
 import type { Addon } from './native.ts';
@@ -20,12 +26,14 @@ const ARENA_LENGTH: number = OUT_AT + BATCH * ROOM;
 
 /** @param forced what GIGATUN_AEAD says, '' for nothing. */
 export function probeAead(host: Host, addon: Addon | null, forced: string): AeadFacts {
+  const cpuInfo = host.read('/proc/cpuinfo') ?? '';
   return {
     chosen: addon === null ? null : chosenBackEnd(addon, forced),
     forced,
     backEnds: (['ipsec-mb', 'openssl'] as const).map((name) => probeBackEnd(host, addon, name)),
     architecture: arch,
-    cpuFlags: parseCpuInfo(host.read('/proc/cpuinfo') ?? '').flags,
+    cpuFlags: parseCpuInfo(cpuInfo).flags,
+    hasFastAes: readsFastAes(cpuInfo),
     systemIds: parseSystemIds(host.read('/etc/os-release') ?? ''),
   };
 }
@@ -42,7 +50,10 @@ function probeBackEnd(host: Host, addon: Addon | null, name: BackEnd): BackEndFa
     name,
     available: true,
     version: name === 'openssl' ? (process.versions.openssl ?? null) : loadedVersion(host),
-    sealNs: timeSeal(addon, handle, words),
+    sealNs: {
+      'chacha20-poly1305': timeSeal(addon, handle, words, 'chacha20-poly1305'),
+      'aes-256-gcm': timeSeal(addon, handle, words, 'aes-256-gcm'),
+    },
   }));
   return facts ?? missing;
 }
@@ -76,9 +87,9 @@ function loadedVersion(host: Host): string | null {
   return /\/libIPSec_MB\.so\.(\d+(?:\.\d+){0,3})/.exec(maps)?.[1] ?? null;
 }
 
-/** Best time of a message in WireGuard's cipher over some batches, nanoseconds: what else runs on the core can only add to it. */
-function timeSeal(addon: Addon, handle: LaneHandle, words: Int32Array): number {
-  addon.setKey(handle, 0, new Uint8Array(32).fill(1), CIPHER.CHACHA20_POLY1305);
+/** Best time of a message over some batches, nanoseconds: what else runs on the core can only add to it. */
+function timeSeal(addon: Addon, handle: LaneHandle, words: Int32Array, cipher: Cipher): number {
+  addon.setKey(handle, 0, new Uint8Array(32).fill(1), CIPHER_NUMBERS[cipher]);
   for (let index = 0; index < BATCH; index += 1) describeMessage(words, index);
   let bestNs = Number.POSITIVE_INFINITY;
   for (let batch = 0; batch < BATCHES; batch += 1) {

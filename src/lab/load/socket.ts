@@ -45,7 +45,7 @@ export class LoadSocket {
 
   /** Port 0 lets the kernel choose. Throws GigatunError as `openUdp` does. */
   constructor(family: 4 | 6, port: number) {
-    const sharing = { reusePort: false, joinPort: false };
+    const sharing = { reusePort: false, joinPort: false, gro: true };
     const opened = addon.openUdp({ family, port, ...sharing, fwmark: 0, bufferLength: BUFFER_BYTES });
     const arena = new Uint8Array(new SharedArrayBuffer(IN + IN_BYTES));
     const fds = { tunFd: -1, udp4Fd: family === 4 ? opened.fd : -1, udp6Fd: family === 6 ? opened.fd : -1 };

@@ -1,6 +1,10 @@
-/** The stage bench: every workload through every AEAD back end that this machine has, many rounds each, after a warm-up. */
+/**
+ * The stage bench: every workload through every AEAD back end that this machine has, in both ciphers, many rounds each, after a
+ * warm-up.
+ */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { GigatunError } from '../../errors.ts';
+import { CIPHERS, type Cipher } from '../../protocol/cipher.ts';
 import { examineMachine, type Machine } from '../machine.ts';
 import { type Screen, showPhase } from '../progress.ts';
 import { InboundRounds } from './inbound.ts';
@@ -23,10 +27,18 @@ export interface WorkloadFigures {
   /** Length of an inner packet, bytes; packets in a batch. */
   readonly packetLength: number;
   readonly packetsPerBatch: number;
-  /** Nanoseconds per packet of every stage, native ones with the fastest back end. */
+  /** Nanoseconds per packet of every stage, native ones with the fastest back end and WireGuard's cipher. */
   readonly stages: Readonly<Record<MeasuredStage, Spread>>;
-  /** Native stages by back end. */
-  readonly aead: readonly { readonly name: string; readonly encrypt: Spread; readonly decrypt: Spread }[];
+  /** Native stages by back end and cipher; WireGuard's cipher comes first. */
+  readonly aead: readonly AeadFigures[];
+}
+
+export interface AeadFigures {
+  /** Of the back end. */
+  readonly name: string;
+  readonly cipher: Cipher;
+  readonly encrypt: Spread;
+  readonly decrypt: Spread;
 }
 
 export interface StageResult {
@@ -37,20 +49,26 @@ export interface StageResult {
   readonly workloads: readonly WorkloadFigures[];
 }
 
-/** Measures all stages; `seconds` for each workload and back end. Needs neither privilege nor network. */
+/** Measures all stages; `seconds` for each workload, back end and cipher. Needs neither privilege nor network. */
 export async function measureStages(seconds: number, screen: Screen): Promise<StageResult> {
   const machine = await examineMachine();
-  const backEnds = BACK_ENDS.filter(isHere);
+  const suites = BACK_ENDS.filter(isHere).flatMap((name) => CIPHERS.map((cipher) => ({ name, cipher })));
   const workloads: WorkloadFigures[] = [];
-  await warmUp(backEnds, seconds);
+  await warmUp(suites, seconds);
   for (const id of WORKLOAD_IDS) {
     const workload = makeWorkload(id);
-    const phase = showPhase(screen, `stages: ${workload.title}`, seconds * backEnds.length);
-    workloads.push(await measureWorkload(workload, backEnds, seconds));
+    const phase = showPhase(screen, `stages: ${workload.title}`, seconds * suites.length);
+    workloads.push(await measureWorkload(workload, suites, seconds));
     phase.done(summaryOf(workloads.at(-1)));
   }
   const takenAt = new Date().toISOString();
   return { report: 'gigatun bench, stages', takenAt, machine, secondsPerWorkload: seconds, workloads };
+}
+
+/** An AEAD: a cipher by a back end. */
+interface Suite {
+  readonly name: AeadName;
+  readonly cipher: Cipher;
 }
 
 /** Nanoseconds of a packet from TUN to socket and from socket to TUN. */
@@ -66,13 +84,13 @@ function summaryOf(figures: WorkloadFigures | undefined): string {
 }
 
 /** All workloads once before the first is measured: what is compiled then has seen all of them, as in a lane. */
-async function warmUp(backEnds: readonly AeadName[], seconds: number): Promise<void> {
-  for (const id of WORKLOAD_IDS) await measureWorkload(makeWorkload(id), backEnds.slice(0, 1), seconds * WARM_UP_SHARE);
+async function warmUp(suites: readonly Suite[], seconds: number): Promise<void> {
+  for (const id of WORKLOAD_IDS) await measureWorkload(makeWorkload(id), suites.slice(0, 1), seconds * WARM_UP_SHARE);
 }
 
 function isHere(aead: AeadName): boolean {
   try {
-    new Rig(aead).close();
+    new Rig(aead, 'chacha20-poly1305').close();
     return true;
   } catch (error) {
     if (error instanceof GigatunError && error.code === 'UNSUPPORTED') return false;
@@ -82,11 +100,11 @@ function isHere(aead: AeadName): boolean {
 
 async function measureWorkload(
   workload: Workload,
-  backEnds: readonly AeadName[],
+  suites: readonly Suite[],
   seconds: number,
 ): Promise<WorkloadFigures> {
-  const measured: { name: AeadName; packets: number; watch: Stopwatch<StageId> }[] = [];
-  for (const name of backEnds) measured.push({ name, ...(await measureWith(name, workload, seconds)) });
+  const measured: (Suite & { packets: number; watch: Stopwatch<StageId> })[] = [];
+  for (const suite of suites) measured.push({ ...suite, ...(await measureWith(suite, workload, seconds)) });
   const [first] = measured;
   if (first === undefined) throw new GigatunError('INTERNAL', 'no AEAD back end could be opened');
   const stages = Object.fromEntries(STAGES.map(({ id }) => [id, spreadOf(first.watch, id)]));
@@ -96,8 +114,9 @@ async function measureWorkload(
     packetLength: workload.packetLength,
     packetsPerBatch: first.packets,
     stages: stages as Record<MeasuredStage, Spread>,
-    aead: measured.map(({ name, watch }) => ({
+    aead: measured.map(({ name, cipher, watch }) => ({
       name,
+      cipher,
       encrypt: spreadOf(watch, 'encrypt'),
       decrypt: spreadOf(watch, 'decrypt'),
     })),
@@ -105,11 +124,11 @@ async function measureWorkload(
 }
 
 async function measureWith(
-  aead: AeadName,
+  { name, cipher }: Suite,
   workload: Workload,
   seconds: number,
 ): Promise<{ packets: number; watch: Stopwatch<StageId> }> {
-  const rig = new Rig(aead);
+  const rig = new Rig(name, cipher);
   try {
     const watch = new Stopwatch<StageId>();
     const outbound = new OutboundRounds(rig, workload);

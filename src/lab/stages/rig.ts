@@ -7,10 +7,12 @@ import { LaneContext } from '../../lane-context.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { openPage } from '../../ledger/page.ts';
 import * as addon from '../../native/addon.ts';
-import { CIPHER, ENDPOINT, TUN_WRITE, UDP_RECEIVE, UDP_SEND } from '../../native/layout.ts';
+import { CIPHER_NUMBERS } from '../../native/cipher-number.ts';
+import { ENDPOINT, TUN_WRITE, UDP_RECEIVE, UDP_SEND } from '../../native/layout.ts';
 import type { Addon, LaneOptions } from '../../native/types.ts';
 import { Arena } from '../../packet/arena.ts';
 import { writeEndpoint } from '../../packet/endpoint.ts';
+import type { Cipher } from '../../protocol/cipher.ts';
 import { WIREGUARD_TIMING } from '../../protocol/constants.ts';
 import { buildAllowedIps } from '../../tables/allowed-ips.ts';
 import { KeypairMemory } from '../../tables/keypair-memory.ts';
@@ -50,7 +52,7 @@ export class Rig {
   #groups: Group[] = [];
 
   /** Throws GigatunError UNSUPPORTED when this machine lacks the AEAD back end. */
-  constructor(aead: AeadName) {
+  constructor(aead: AeadName, cipher: Cipher) {
     const arena = new Arena(STAGED_BYTES);
     const ledger = new Ledger(openPage());
     const fds = { tunFd: -1, udp4Fd: -1, udp6Fd: -1 };
@@ -60,7 +62,7 @@ export class Rig {
     this.lane = new LaneContext(verbs, opened.handle, arena, ledger, WIREGUARD_TIMING, limits, () => {});
     this.aead = opened.aead;
     addon.book(opened.handle, 0); // starts the lane's clock, which the keypair's age is told from
-    this.peer = this.#addPeer();
+    this.peer = this.#addPeer(cipher);
   }
 
   close(): void {
@@ -68,7 +70,7 @@ export class Rig {
   }
 
   /** One peer that is at both ends: what it seals it opens. */
-  #addPeer(): LanePeer {
+  #addPeer(cipher: Cipher): LanePeer {
     const { lane } = this;
     const peer = new LanePeer(0, new SharedArrayBuffer(peerMemoryBytes(1)), 0);
     const memory = new KeypairMemory(KeypairMemory.allocate());
@@ -77,7 +79,7 @@ export class Rig {
     const endpoint = { family: 4, address, port: 51_820, scope: 0, localAddress: null, localInterface: 0 } as const;
     writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, endpoint);
     for (const slot of [keypair.sendKeySlot, keypair.receiveKeySlot]) {
-      lane.native.setKey(lane.handle, slot, new Uint8Array(32).fill(7), CIPHER.CHACHA20_POLY1305);
+      lane.native.setKey(lane.handle, slot, new Uint8Array(32).fill(7), CIPHER_NUMBERS[cipher]);
     }
     peer.current = keypair;
     lane.peers[0] = peer;

@@ -29,6 +29,7 @@ const peer: fc.Arbitrary<PeerFileConfig> = fc.record({
   endpoint: fc.option(fc.record({ host, port })),
   persistentKeepaliveSeconds: fc.integer({ min: 0, max: 65_535 }),
   offloads: fc.constantFrom(...PEER_OFFLOADS),
+  announces: fc.boolean(),
   cipher: fc.constantFrom('auto' as const, 'aes-256-gcm' as const, 'chacha20-poly1305' as const),
 });
 
@@ -65,6 +66,7 @@ export const tunnelConfig: fc.Arbitrary<TunnelConfig> = fc.record({
     lanes: fc.option(fc.integer({ min: 1, max: 64 })),
     memoryCapBytes: fc.option(fc.integer({ min: 1, max: 1_000_000 }).map((megabytes) => megabytes * 1e6)),
     offloads: fc.option(fc.subarray([...OFFLOAD_NAMES])),
+    announces: fc.option(fc.boolean()),
     txQueueLength: fc.option(fc.integer({ min: 1, max: 10_000 })),
   }),
   peers,

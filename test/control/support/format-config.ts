@@ -21,6 +21,7 @@ export function formatConfig(config: TunnelConfig): string {
     ...(settings.memoryCapBytes === null ? [] : [`#gigatun: Memory = ${settings.memoryCapBytes / 1e6}`]),
     ...(settings.txQueueLength === null ? [] : [`#gigatun: TxQueueLength = ${settings.txQueueLength}`]),
     ...(settings.offloads === null ? [] : [`#gigatun: Offloads = ${settings.offloads.join(', ') || 'none'}`]),
+    ...(settings.announces === null ? [] : [`#gigatun: Announce = ${settings.announces ? 'on' : 'off'}`]),
     ...config.peers.flatMap(peerLines),
   ];
   return `${lines.join('\n')}\n`;
@@ -38,6 +39,7 @@ function peerLines(peer: PeerFileConfig): string[] {
       ? []
       : [`Endpoint = ${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`]),
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
+    `#gigatun: Announce = ${peer.announces === false ? 'off' : 'on'}`,
     ...(peer.offloads === undefined ? [] : [`#gigatun: Offloads = ${peer.offloads}`]),
     `#gigatun: Cipher = ${peer.cipher}`,
   ];

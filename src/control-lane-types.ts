@@ -1,0 +1,59 @@
+/** What the control lane is given: its surroundings, and peers to add; and what it keeps of each peer. */
+import type { Logger } from './control/log.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { LaneHandle } from './native/types.ts';
+import type { OffloadControlOptions, PeerChoice } from './offloads/offload-control.ts';
+import type { Endpoint } from './packet/endpoint.ts';
+import type { CipherChoice } from './protocol/cipher.ts';
+import type { Timing } from './protocol/constants.ts';
+import type { LaneCommand } from './tables/lane-messages.ts';
+
+/** A peer to add. */
+export interface PeerPlan {
+  /** 32 bytes, copied. */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes, copied, or null. */
+  readonly presharedKey: Uint8Array | null;
+  readonly endpoint: Endpoint | null;
+  /** 0 for off. */
+  readonly persistentKeepaliveSeconds: number;
+  /** Default 'auto'. */
+  readonly offloads?: PeerChoice['offloads'];
+  /** Default true. */
+  readonly announces?: boolean;
+  /** Default CIPHER_DEFAULT. */
+  readonly cipher?: CipherChoice;
+}
+
+/** How the control lane reaches its surroundings; the device fills it in. */
+export interface ControlLaneOptions {
+  readonly privateKey: Uint8Array | null;
+  readonly timing: Timing;
+  /** Whether AES-256-GCM is fast on this machine. */
+  readonly prefersAes: boolean;
+  readonly log: Logger;
+  /** Lanes, the control lane itself not counted. */
+  readonly lanes: number;
+  /** CONTROL_ARENA_BYTES of the control lane's own handle. */
+  readonly arena: Uint8Array;
+  readonly handle: LaneHandle;
+  readonly ledger: Ledger;
+  readonly handshakesPending: Int32Array;
+  readonly offloads: Pick<OffloadControlOptions, 'datagramsMax' | 'announces' | 'mtu' | 'log'>;
+  /** Sends a command to one lane, or to all. */
+  readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
+}
+
+/** What the control lane keeps of a peer besides the machine's part. */
+export interface ControlPeer {
+  readonly id: number;
+  readonly cells: Float64Array;
+  readonly watched: Int32Array;
+  endpoint: Endpoint | null;
+  timer: NodeJS.Timeout | null;
+  /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
+  currentBornMs: number;
+  nextBornMs: number;
+  /** Whether the log has it that the two ends do not agree on a cipher; until they do. */
+  hasCipherWarning: boolean;
+}

@@ -1,0 +1,120 @@
+/** The control lane's part: paths driven by lanes' words and one timer, in fake time; idle peers cost nothing. */
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { Logger } from '../../src/control/log.ts';
+import { OffloadControl } from '../../src/offloads/offload-control.ts';
+import { decodeControlMessage, encodeControlMessage } from '../../src/protocol/control-message.ts';
+import { KeypairMemory, NEXT_COUNTER } from '../../src/tables/keypair-memory.ts';
+import type { LaneCommand } from '../../src/tables/lane-messages.ts';
+
+let posted: { command: LaneCommand; to: number | 'all' }[];
+let bytes: number[];
+let control: OffloadControl;
+
+const silent = (): void => undefined;
+const log: Logger = { debug: silent, info: silent, warn: silent, error: silent };
+const AUTO = { offloads: 'auto', announces: true } as const;
+const HELLO = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: true });
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  posted = [];
+  bytes = [];
+  control = new OffloadControl({
+    ...{ datagramsMax: 64, announces: true, mtu: () => 1_420, log },
+    nowMs: () => Date.now(),
+    transfer: (peer) => ({ sentBytes: bytes[peer] ?? 0, receivedBytes: 0 }),
+    post: (command, to) => posted.push({ command, to }),
+  });
+});
+
+afterEach(() => {
+  control.close();
+  vi.useRealTimers();
+});
+
+/** A peer with a keypair; returns the keypair's memory. */
+function addPeer(id: number, choice: Parameters<OffloadControl['addPeer']>[2] = AUTO): KeypairMemory {
+  const memory = KeypairMemory.allocate();
+  control.addPeer(id, `peer ${id}`, choice);
+  control.installed(id, 100 + id, 1, 2, { memory, offset: 0 });
+  control.promoted(id, 100 + id);
+  return new KeypairMemory(memory);
+}
+
+/** Kinds of the control messages to a peer, one per group. */
+function kindsTo(peer: number): string[] {
+  return posted.flatMap(({ command }) =>
+    command.type === 'control' && command.peer === peer
+      ? command.groups.map(([first]) => decodeControlMessage(first ?? new Uint8Array(0))?.kind ?? '')
+      : [],
+  );
+}
+
+it('announces on the first keypair through lane 0, and rests when nothing flows', () => {
+  addPeer(0);
+  expect(posted.map(({ command, to }) => [command.type, to])).toEqual([['control', 0]]);
+  vi.advanceTimersByTime(60_000);
+  expect(kindsTo(0)).toEqual(['announce']);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('probes a gigatun as soon as something flows, eight at a time', () => {
+  for (let peer = 0; peer < 20; peer += 1) {
+    addPeer(peer);
+    control.take(peer, HELLO);
+    bytes[peer] = 0;
+  }
+  vi.advanceTimersByTime(5_000);
+  const probed = (): number => bytes.filter((_, peer) => kindsTo(peer).includes('probe')).length;
+  expect(probed()).toBe(0);
+  for (let peer = 0; peer < 20; peer += 1) bytes[peer] = 5_000;
+  vi.advanceTimersByTime(1_400);
+  expect(probed()).toBe(8);
+  for (let second = 0; second < 90; second += 1) {
+    for (let peer = 0; peer < 20; peer += 1) bytes[peer] += 5_000;
+    vi.advanceTimersByTime(1_000);
+  }
+  expect(probed()).toBe(20);
+  expect(posted.filter(({ command }) => command.type === 'groups')).toEqual([]);
+});
+
+it('tells all lanes of a peer that gets no groups, and shows it', () => {
+  addPeer(3, { offloads: 'none', announces: true });
+  expect(posted[0]).toEqual({ command: { type: 'groups', peer: 3, datagramsMax: 1, shortTail: true }, to: 'all' });
+  expect(control.status(3)).toEqual({ isGigatun: false, datagramsMax: 1, shortTail: true, retrySeconds: null });
+});
+
+it('announces nothing where the peer or the device is told not to', () => {
+  addPeer(0, { offloads: 'auto', announces: false });
+  expect(posted).toEqual([]);
+});
+
+it('shows what a lane found out about the lengths that a peer takes', () => {
+  addPeer(0);
+  control.refused(0, 90, 1_060_000);
+  expect(control.status(0)).toMatchObject({ datagramsMax: 1, retrySeconds: 60 });
+  vi.advanceTimersByTime(60_000);
+  expect(control.status(0)).toMatchObject({ datagramsMax: 64, retrySeconds: null });
+});
+
+it('holds groups back from a stock peer to which little flows', () => {
+  const memory = addPeer(0);
+  for (let second = 0; second < 6; second += 1) {
+    bytes[0] = (bytes[0] ?? 0) + 100_000;
+    memory.counters[NEXT_COUNTER] += 70;
+    vi.advanceTimersByTime(1_000);
+  }
+  const groups = posted.filter(({ command }) => command.type === 'groups');
+  expect(groups).toEqual([{ command: { type: 'groups', peer: 0, datagramsMax: 1, shortTail: true }, to: 'all' }]);
+});
+
+it('ignores what is said about peers that it does not know, and all when it is closed', () => {
+  control.take(9, HELLO);
+  control.promoted(9, 1);
+  control.moved(9);
+  control.touch(9);
+  addPeer(0);
+  control.close();
+  control.touch(0);
+  expect(vi.getTimerCount()).toBe(0);
+});
