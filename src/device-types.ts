@@ -22,6 +22,8 @@ export interface DeviceOptions {
   readonly announces?: boolean;
   /** Packets that a TUN queue holds, 1 to 10,000; default null: the kernel's 500. */
   readonly txQueueLength?: number | null;
+  /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
+  readonly memoryCapBytes?: number | null;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;
@@ -79,6 +81,12 @@ export interface DeviceStatus {
   /** Offloads that this machine turned out to break, and that are left out for a while. */
   readonly heldOffloads: readonly HeldOffload[];
   readonly pid: number;
+  /** Resident memory of the process, bytes. */
+  readonly rssBytes: number;
+  /** Its cap, or null. */
+  readonly memoryCapBytes: number | null;
+  /** How often memory came near its cap, or reached it, from below. */
+  readonly memoryCrossingsCount: number;
   readonly peers: readonly PeerStatus[];
 }
 

@@ -13,6 +13,7 @@ import type { Logger } from './control/log.ts';
 import { CONTROL_ARENA_BYTES, ControlLane, nowMs } from './control-lane.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
+import { DeviceMemory } from './device-memory.ts';
 import { type DevicePeer, devicePeerOf, peerStatus, unpackPrefixes } from './device-status.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
 import { endpointOf } from './endpoint-text.ts';
@@ -33,7 +34,8 @@ import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
-const LINK_POLL_MS = 1_000;
+/** The interface and resident memory are looked at so often. */
+const WATCH_INTERVAL_MS = 1_000;
 
 /** Opens a device; rejects with GigatunError and leaves nothing behind. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
@@ -43,13 +45,14 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
-  const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null } = options;
+  const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
   checkQueueLength(txQueueLength);
-  const { fwmark } = config;
+  const { fwmark, peers } = config;
   const device = new TunnelDevice({
-    ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, bookTime, timing, fwmark },
+    ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
+    peers: peers.length,
   });
   try {
     await device.open(config);
@@ -75,6 +78,9 @@ interface Settings {
   readonly offloads: readonly OffloadName[];
   readonly announces: boolean;
   readonly txQueueLength: number | null;
+  readonly memoryCapBytes: number | null;
+  /** Peers to come, by whose number memory is reckoned. */
+  readonly peers: number;
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
@@ -84,7 +90,7 @@ class TunnelDevice implements Device {
   readonly closed: Promise<DeviceEnd>;
   readonly #settings: Settings;
   readonly #lanes: LanePort[] = [];
-  readonly #handshakesPending: SharedArrayBuffer = new SharedArrayBuffer(4);
+  readonly #memory: DeviceMemory;
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
@@ -99,8 +105,12 @@ class TunnelDevice implements Device {
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
 
+  /** Throws GigatunError CONFIG when the device cannot fit under its memory cap. */
   constructor(settings: Settings) {
     this.#settings = settings;
+    const { lanes, peers, log, memoryCapBytes: capBytes } = settings;
+    const collectLanes = (): void => this.#post({ type: 'collect' }, 'all');
+    this.#memory = new DeviceMemory({ capBytes, lanes, peers, log, collectLanes });
     this.#faults = new LaneFaults({
       log: settings.log,
       nowMs,
@@ -135,7 +145,7 @@ class TunnelDevice implements Device {
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     this.#addPeers(config.peers);
     this.#publishRoutes();
-    this.#linkTimer = setInterval(() => this.#followLink(), LINK_POLL_MS);
+    this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
   }
 
   status(): DeviceStatus {
@@ -154,6 +164,7 @@ class TunnelDevice implements Device {
       offloads: this.#descriptors?.offloads(!this.#faults.holdsGso) ?? [],
       heldOffloads: this.#faults.held(),
       pid: process.pid,
+      ...this.#memory.figures(),
       peers: control === null ? [] : [...this.#peers.values()].map((peer) => peerStatus(peer, control)),
     };
   }
@@ -171,7 +182,7 @@ class TunnelDevice implements Device {
       peersByCipher: this.#control?.peersByCipher() ?? {},
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
-      rssBytes: process.memoryUsage.rss(),
+      ...this.#memory.figures(),
       processCpuNs: (user + system) * 1_000,
       lanes,
       total: sumSnapshots(lanes),
@@ -233,7 +244,7 @@ class TunnelDevice implements Device {
       arena,
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
-      handshakesPending: new Int32Array(this.#handshakesPending),
+      handshakesPending: new Int32Array(this.#memory.handshakesPending),
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
@@ -251,13 +262,13 @@ class TunnelDevice implements Device {
       index,
       ...descriptors.ofLane(index),
       page: openPage(),
-      handshakesPending: this.#handshakesPending,
+      handshakesPending: this.#memory.handshakesPending,
       timing,
       limits: { ...descriptors.limits, mtu },
       aead,
       bookTime,
     };
-    const lane = new LanePort(start, (event, from) => this.#take(event, from));
+    const lane = new LanePort(start, (event, from) => this.#take(event, from), this.#memory.laneLimits);
     this.#lanes.push(lane);
     void lane.ended.then((error) => this.#laneEnded(index, error));
     const failure = await lane.started;
@@ -304,6 +315,11 @@ class TunnelDevice implements Device {
     );
     const { ipv4, ipv6 } = buildAllowedIps(prefixes);
     this.#post({ type: 'routes', ipv4, ipv6 }, 'all');
+  }
+
+  #eachSecond(): void {
+    this.#followLink();
+    this.#memory.check();
   }
 
   /** The interface's MTU and state may change at any time; lanes pad by the MTU. */

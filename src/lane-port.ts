@@ -4,7 +4,7 @@
  * more often than each millisecond, for on a full core a wake-up costs more than what it is for. What is posted before the
  * lane is ready waits for it.
  */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { laneError } from './lane-error.ts';
@@ -37,7 +37,7 @@ export class LanePort {
   #closing = false;
 
   /** Starts the thread. `onEvent` hears of all that the lane tells. */
-  constructor(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void) {
+  constructor(start: LaneStart, onEvent: (event: LaneEvent, lane: number) => void, heapLimits: ResourceLimits) {
     const { port1, port2 } = new MessageChannel();
     this.index = start.index;
     this.page = start.page;
@@ -47,6 +47,7 @@ export class LanePort {
       name: `gigatun lane ${start.index}`,
       workerData: { start, port: port2 },
       transferList: [port2],
+      resourceLimits: heapLimits,
     });
     this.ended = new Promise((resolve) => {
       let error: GigatunError | null = null;

@@ -13,6 +13,7 @@ import { InboundPath } from './inbound/receive.ts';
 import { LaneContext, type LaneLimits } from './lane-context.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { collectGarbage } from './memory/collect.ts';
 import * as addon from './native/addon.ts';
 import { CIPHER_NUMBERS } from './native/cipher-number.ts';
 import { BOOKS, READY } from './native/layout.ts';
@@ -25,8 +26,6 @@ import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
 
-/** Handshake messages that may wait for the control lane, of all lanes; more are dropped (paper 5.3, kernel: 4,096). */
-const HANDSHAKE_QUEUE_MAX = 4_096;
 /** The books are committed to shared memory at most this often while a lane is busy, and whenever a snapshot is taken. */
 const COMMIT_INTERVAL_NS = 1e8;
 /** Staged packets of all peers of a lane: four peers' worth, or one where packets are long. */
@@ -44,7 +43,7 @@ export interface LaneStart {
   readonly udp4Fd: number;
   readonly udp6Fd: number;
   readonly page: SharedArrayBuffer;
-  /** One Int32: handshake messages on their way to the control lane. */
+  /** Two Int32: handshake messages on their way to the control lane, and how many there may be. */
   readonly handshakesPending: SharedArrayBuffer;
   readonly timing: Timing;
   readonly limits: LaneLimits;
@@ -166,7 +165,8 @@ class Lane {
   }
 
   #admitHandshake(): boolean {
-    if (Atomics.add(this.#handshakesPending, 0, 1) < HANDSHAKE_QUEUE_MAX) return true;
+    const max = Atomics.load(this.#handshakesPending, 1);
+    if (Atomics.add(this.#handshakesPending, 0, 1) < max) return true;
     Atomics.sub(this.#handshakesPending, 0, 1);
     return false;
   }
@@ -187,6 +187,9 @@ class Lane {
         break;
       case 'mtu':
         this.#context.limits.mtu = command.mtu;
+        break;
+      case 'collect':
+        collectGarbage();
         break;
       case 'snapshot':
         this.#commit();

@@ -42,7 +42,8 @@ beforeEach(() => {
   addon = new FakeAddon();
   fake.addon = addon;
   page = openPage();
-  handshakesPending = new SharedArrayBuffer(4);
+  handshakesPending = new SharedArrayBuffer(8);
+  new Int32Array(handshakesPending)[1] = 4_096;
 });
 
 /** Runs a lane through the steps; returns what it told the control lane. */
@@ -201,14 +202,17 @@ describe('a lane', () => {
     expect(addon.isClosed).toBe(true);
   });
 
-  it('hands over handshake messages while fewer than 4,096 are on their way', () => {
-    const handshake = Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144));
-    new Int32Array(handshakesPending)[0] = 4_095;
-    const events = run([fromSocket(handshake, handshake)]);
-    expect(events.filter(({ type }) => type === 'handshake').length).toBe(1);
-    expect(new Int32Array(handshakesPending)[0]).toBe(4_096);
-    expect(readPage(page, 'lane').drops.IN_HANDSHAKE_QUEUE).toBe(1);
-  });
+  it.each([4_096, 512])(
+    'hands over handshake messages while fewer than %i, as it was told, are on their way',
+    (max) => {
+      const handshake = Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144));
+      new Int32Array(handshakesPending).set([max - 1, max]);
+      const events = run([fromSocket(handshake, handshake)]);
+      expect(events.filter(({ type }) => type === 'handshake').length).toBe(1);
+      expect(new Int32Array(handshakesPending)[0]).toBe(max);
+      expect(readPage(page, 'lane').drops.IN_HANDSHAKE_QUEUE).toBe(1);
+    },
+  );
 });
 
 describe('a keypair', () => {

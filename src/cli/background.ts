@@ -8,10 +8,12 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { LoadedConfig } from '../control/config-load.ts';
+import type { TunnelConfig } from '../control/config-types.ts';
 import { isAlive } from '../control/control-server.ts';
 import { logPath, prepareRunDirectory, runDirectory, socketPath } from '../control/run-directory.ts';
 import { asGigatunError } from '../control/system-error.ts';
 import { GigatunError } from '../errors.ts';
+import { heapOptions } from '../memory/budget.ts';
 import { EXIT_OK } from './exit-code.ts';
 import { say } from './print.ts';
 import { parseStartMessage, READY_FD, READY_FD_VARIABLE } from './start-channel.ts';
@@ -32,7 +34,7 @@ export async function startInBackground(loaded: LoadedConfig, options: UpOptions
     throw new GigatunError('BUSY', `${loaded.name} is up already; end it with: gigatun down ${loaded.name}`);
   }
   const log = logPath(directory, loaded.name);
-  const child = spawnDetached(loaded.path, options, directory, log);
+  const child = spawnDetached(loaded, options, directory, log);
   const passOn = (): void => {
     child.kill('SIGTERM');
   };
@@ -43,9 +45,15 @@ export async function startInBackground(loaded: LoadedConfig, options: UpOptions
   return EXIT_OK;
 }
 
-function spawnDetached(path: string, options: UpOptions, directory: string, log: string): ChildProcess {
+function spawnDetached(
+  { path, config }: LoadedConfig,
+  options: UpOptions,
+  directory: string,
+  log: string,
+): ChildProcess {
   const flags = [
     ...(options.lanes === undefined ? [] : ['--lanes', `${options.lanes}`]),
+    ...(options.memory === undefined ? [] : ['--memory', `${options.memory / 1e6}`]),
     ...(options.books === false ? ['--no-books'] : []),
     ...(options.mtu === undefined ? [] : ['--mtu', `${options.mtu}`]),
   ];
@@ -53,15 +61,26 @@ function spawnDetached(path: string, options: UpOptions, directory: string, log:
   const env = { ...process.env, [READY_FD_VARIABLE]: `${READY_FD}`, GIGATUN_RUN_DIR: directory };
   const logFd = openLog(log);
   try {
-    return spawn(process.execPath, [...process.execArgv, script, 'up', path, '--foreground', ...flags], {
-      cwd: '/',
-      detached: true,
-      env,
-      stdio: ['ignore', logFd, logFd, 'pipe'],
-    });
+    return spawn(
+      process.execPath,
+      [...process.execArgv, ...heapFlags(config, options), script, 'up', path, '--foreground', ...flags],
+      {
+        cwd: '/',
+        detached: true,
+        env,
+        stdio: ['ignore', logFd, logFd, 'pipe'],
+      },
+    );
   } finally {
     closeSync(logFd);
   }
+}
+
+/** Under a cap, the main thread's heap has its limit too: it can only be set when a process starts. */
+function heapFlags({ settings, peers }: TunnelConfig, options: UpOptions): string[] {
+  const capBytes = options.memory ?? settings.memoryCapBytes;
+  const lanes = options.lanes ?? settings.lanes ?? 1;
+  return capBytes === null ? [] : heapOptions(capBytes, { lanes, peers: peers.length });
 }
 
 /** Starts each run with an empty log: it lies in memory. */

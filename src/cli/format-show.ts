@@ -14,7 +14,7 @@ export function formatShow(status: DeviceStatus, nowMs: number): string {
 }
 
 function interfaceLines(status: DeviceStatus): string[] {
-  const { publicKey, listenPort, fwmark, mtu, up, lanes, aead, offloads, heldOffloads } = status;
+  const { publicKey, listenPort, fwmark, mtu, up, lanes, aead, offloads, heldOffloads, memoryCapBytes: cap } = status;
   return [
     `interface: ${status.interface}`,
     ...(publicKey === null ? [] : [`  public key: ${publicKey}`, '  private key: (hidden)']),
@@ -22,6 +22,7 @@ function interfaceLines(status: DeviceStatus): string[] {
     ...(fwmark === 0 ? [] : [`  fwmark: 0x${fwmark.toString(16)}`]),
     `  mtu: ${mtu}${up ? '' : ' (interface is down)'}`,
     `  lanes: ${lanes}, aead ${aead}${offloads.length === 0 ? '' : `, ${offloads.join(' ')}`}`,
+    `  memory: ${(status.rssBytes / 1e6).toFixed(1)} MB resident${cap === null ? '' : ` of ${cap / 1e6} MB allowed`}`,
     ...heldOffloads.map(
       ({ offload, lane, reason, retrySeconds }) =>
         `  held back: ${offload} on lane ${lane}, again in ${retrySeconds} s: ${reason}`,

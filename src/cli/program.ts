@@ -4,7 +4,7 @@
  * code.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { readLanes, readMtu, type ValueReader } from '../control/config-values.ts';
+import { readLanes, readMemory, readMtu, type ValueReader } from '../control/config-values.ts';
 import { EXIT_MEANINGS, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-code.ts';
 import { endWithReader, sayError } from './print.ts';
 import type { UpOptions } from './up.ts';
@@ -85,9 +85,10 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     .option('-f, --foreground', 'stay in the foreground and log to stderr')
     .option(
       '--lanes <n>',
-      'worker threads that move packets (default: #gigatun: Lanes, else 1)',
+      'worker threads that move packets, or auto (default: #gigatun: Lanes, else 1)',
       readerOption(readLanes),
     )
+    .option('--memory <mb>', 'cap of resident memory (default: #gigatun: Memory, else none)', readerOption(readMemory))
     .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))
     .addOption(new Option('--no-books', 'book no time, to measure what the books cost').hideHelp())
     .addHelpText('after', '\nExamples:\n  gigatun up ./wg0.conf\n  LOG_LEVEL=debug gigatun up -f --lanes 2 wg0\n')
@@ -151,7 +152,7 @@ function addFigureCommands(program: Command, finish: (exitCode: number) => void)
       'Builds two namespaces with a tunnel between them, sends TCP through it each way, and shows the books.',
     )
     .option('--seconds <n>', 'length of each of the two TCP phases', integerOption(1, 3_600), 5)
-    .option('--lanes <n>', 'worker threads of each end', readerOption(readLanes), 1)
+    .option('--lanes <n>', 'worker threads of each end, or auto', readerOption(readLanes), 1)
     .option('--ipv6', 'IPv6 inside the tunnel')
     .option('--json <file>', 'write all figures to a file')
     .addHelpText('after', '\nExample:\n  gigatun demo --seconds 10 --json demo.json\n')

@@ -20,6 +20,8 @@ export interface UpOptions {
   readonly foreground?: true;
   /** Worker threads. */
   readonly lanes?: number;
+  /** Bytes: cap of resident memory. */
+  readonly memory?: number;
   /** Bytes. */
   readonly mtu?: number;
   /** false: book no time, to measure what the books cost. */
@@ -98,6 +100,7 @@ function requestOf(
     name,
     config,
     lanes: options.lanes ?? null,
+    memoryCapBytes: options.memory ?? null,
     mtu: options.mtu ?? null,
     directory: runDirectory(),
     version: packageVersion(),

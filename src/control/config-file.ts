@@ -44,14 +44,14 @@ function finish(reader: SectionReader, problems: ConfigProblems): TunnelConfig {
   } else checkInterface(section, problems);
   const draft = section?.draft ?? emptyInterface();
   const { privateKey, listenPort, fwmark, mtu, table, saveConfig, cipher, ...others } = draft;
-  const { lanes, offloads, announces, txQueueLength, ...lists } = others;
+  const { lanes, memoryCapBytes, offloads, announces, txQueueLength, ...lists } = others;
   const { preUp, postUp, preDown, postDown, ...rest } = lists;
   return {
     privateKey: privateKey ?? NO_KEY,
     listenPort,
     fwmark,
     interface: { ...rest, mtu, table, saveConfig, hooks: { preUp, postUp, preDown, postDown } },
-    settings: { lanes, offloads, announces, txQueueLength },
+    settings: { lanes, memoryCapBytes, offloads, announces, txQueueLength },
     peers: finishPeers(reader.peers, { privateKey, cipher }, problems),
   };
 }

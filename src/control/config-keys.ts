@@ -20,6 +20,7 @@ import {
   readKey,
   readLanes,
   readListenPort,
+  readMemory,
   readMtu,
   readOffloads,
   readOnOff,
@@ -40,6 +41,7 @@ export interface InterfaceDraft {
   table: 'auto' | 'off' | number;
   saveConfig: boolean;
   lanes: number | null;
+  memoryCapBytes: number | null;
   offloads: readonly OffloadName[] | null;
   announces: boolean | null;
   txQueueLength: number | null;
@@ -124,6 +126,9 @@ const setSaveConfig: OfInterface<boolean> = (draft, save) => {
 const setLanes: OfInterface<number> = (draft, lanes) => {
   draft.lanes = lanes;
 };
+const setMemory: OfInterface<number> = (draft, bytes) => {
+  draft.memoryCapBytes = bytes;
+};
 const setOffloads: OfInterface<readonly OffloadName[]> = (draft, offloads) => {
   draft.offloads = offloads;
 };
@@ -203,7 +208,14 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
     'once',
     readLanes,
     setLanes,
-    `Worker threads, 1 to ${LANES_MAX}; absent: 1. The option --lanes goes before it.`,
+    `Worker threads, 1 to ${LANES_MAX}, or auto: half the cores, at most 8; absent: 1. The option --lanes goes before it.`,
+  ),
+  rule(
+    'Memory',
+    'once',
+    readMemory,
+    setMemory,
+    'Cap of resident memory, megabytes; absent: none. The option --memory goes before it.',
   ),
   rule(
     'Offloads',

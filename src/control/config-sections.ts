@@ -146,6 +146,7 @@ export function emptyInterface(): InterfaceDraft {
     table: 'auto',
     saveConfig: false,
     lanes: null,
+    memoryCapBytes: null,
     offloads: null,
     announces: null,
     txQueueLength: null,

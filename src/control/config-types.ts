@@ -96,6 +96,8 @@ export interface InterfaceConfig {
 export interface GigatunSettings {
   /** Number of lanes (worker threads), 1 to 64. */
   readonly lanes: number | null;
+  /** Most resident memory of the process, bytes. */
+  readonly memoryCapBytes: number | null;
   /** Offloads that the device opens, in no order, none twice. */
   readonly offloads: readonly OffloadName[] | null;
   /** Whether peers are told that this end is gigatun. */

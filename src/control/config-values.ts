@@ -5,6 +5,7 @@
 import { isIPv6 } from 'node:net';
 import { OFFLOAD_NAMES, type OffloadName, PEER_OFFLOADS, type PeerOffloads } from '../offloads/offload-name.ts';
 import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
+import { autoLanes } from './auto-lanes.ts';
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
 import type { IpPrefix, NamedEndpoint } from './config-types.ts';
@@ -26,6 +27,8 @@ export type ValueReader<T> = (text: string) => Reading<T>;
 /** Name servers, and domains to search. */
 export type DnsEntry = { readonly server: string } | { readonly search: string };
 
+/** A terabyte. */
+const MEMORY_MEGABYTES_MAX = 1_000_000;
 const PORT_MAX = 65_535;
 const WORD_MAX = 0xffff_ffff;
 /** IPv4's smallest link MTU (RFC 791), and what a UDP datagram over IPv4 leaves for an inner packet. */
@@ -53,12 +56,18 @@ export const readPresharedKey: ValueReader<Uint8Array | null> = (text) => {
 
 export const readListenPort: ValueReader<number> = integerReader('a port', 0, PORT_MAX, '0 lets the system choose');
 export const readMtu: ValueReader<number> = integerReader('an MTU', MTU_MIN, MTU_MAX, `commonly ${DEFAULT_MTU}`);
-export const readLanes: ValueReader<number> = integerReader(
-  'a number of lanes',
-  1,
-  LANES_MAX,
-  'one lane is one thread',
-);
+const readLaneCount = integerReader('"auto" or a number of lanes', 1, LANES_MAX, 'one lane is one thread');
+
+/** `auto` is resolved at once, by the cores of this process. */
+export const readLanes: ValueReader<number> = (text) => (isWord(text, 'auto') ? ok(autoLanes()) : readLaneCount(text));
+
+const readMegabytes = integerReader('megabytes', 1, MEMORY_MEGABYTES_MAX, 'one lane needs about 92');
+
+/** Megabytes (10^6 bytes), as bytes. */
+export const readMemory: ValueReader<number> = (text) => {
+  const reading = readMegabytes(text);
+  return reading.ok ? ok(reading.value * 1e6) : reading;
+};
 const readPackets = integerReader('"auto" or a number of packets', 1, QUEUE_LENGTH_MAX, 'the kernel has 500');
 
 /** Packets of a TUN queue; null leaves the kernel's. */

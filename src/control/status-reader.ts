@@ -26,9 +26,10 @@ function mismatch(what: string): GigatunError {
 function isStatus(value: unknown): value is DeviceStatus {
   const fields = asRecord(value);
   return (
-    hasNumbers(fields, ['listenPort', 'fwmark', 'mtu', 'lanes', 'pid']) &&
+    hasNumbers(fields, ['listenPort', 'fwmark', 'mtu', 'lanes', 'pid', 'rssBytes', 'memoryCrossingsCount']) &&
     hasTexts(fields, ['interface', 'aead']) &&
     isTextOrNull(fields.publicKey) &&
+    isNumberOrNull(fields.memoryCapBytes) &&
     typeof fields.up === 'boolean' &&
     isTexts(fields.offloads) &&
     Array.isArray(fields.heldOffloads) &&
@@ -69,7 +70,8 @@ function isSnapshot(value: unknown): value is DeviceSnapshot {
   const fields = asRecord(value);
   return (
     hasTexts(fields, ['interface', 'aead']) &&
-    hasNumbers(fields, ['takenAtMs', 'wallNs', 'rssBytes', 'processCpuNs']) &&
+    hasNumbers(fields, ['takenAtMs', 'wallNs', 'rssBytes', 'processCpuNs', 'memoryCrossingsCount']) &&
+    isNumberOrNull(fields.memoryCapBytes) &&
     isCounts(fields.peersByCipher) &&
     Array.isArray(fields.lanes) &&
     fields.lanes.every(isLane) &&
@@ -100,7 +102,7 @@ function isLane(value: unknown): value is LaneSnapshot {
     hasNumbers(asRecord(fields.counts), namesOf(COUNTERS)) &&
     hasNumbers(asRecord(fields.drops), namesOf(DROP_REASONS)) &&
     hasNumbers(usage, USAGE_KEYS) &&
-    (usage.runQueueWaitNs === null || typeof usage.runQueueWaitNs === 'number')
+    isNumberOrNull(usage.runQueueWaitNs)
   );
 }
 
@@ -127,4 +129,8 @@ function isTexts(value: unknown): boolean {
 
 function isTextOrNull(value: unknown): boolean {
   return value === null || typeof value === 'string';
+}
+
+function isNumberOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'number';
 }

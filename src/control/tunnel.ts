@@ -9,6 +9,7 @@
  */
 import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
+import { checkMemory } from '../memory/budget.ts';
 import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
 import type { RunCommand } from './command.ts';
 import { MTU_MIN_IPV6 } from './config-limits.ts';
@@ -39,6 +40,8 @@ export interface DeviceRequest {
   readonly name: string;
   readonly config: DeviceConfig;
   readonly lanes: number;
+  /** Null for no cap. */
+  readonly memoryCapBytes: number | null;
   /** Bytes. */
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
@@ -58,6 +61,8 @@ export interface TunnelRequest {
   readonly config: TunnelConfig;
   /** Null: what the file says, else 1. */
   readonly lanes: number | null;
+  /** Most resident memory, bytes; null or absent: what the file says, else no cap. */
+  readonly memoryCapBytes?: number | null;
   /** Null: what the file says, else derived from the routes. */
   readonly mtu: number | null;
   /** For the control socket and the journal. */
@@ -211,8 +216,9 @@ export class Tunnel {
 
   /** Names looked up, mark chosen, MTU found. */
   async #deviceSettings(config: TunnelConfig): Promise<DeviceRequest> {
-    const { name, lanes, log, report } = this.#request;
+    const { name, log, report } = this.#request;
     const { run } = this.#tools;
+    const sizes = this.#sizes(config);
     const peers = await resolvePeers(config.peers, { report, signal: this.#signal });
     const prefixes = peers.flatMap(({ allowedIps }) => allowedIps);
     const marked = config.fwmark === 0 && needsMark(config.interface, prefixes);
@@ -224,13 +230,22 @@ export class Tunnel {
     return {
       name,
       config: { privateKey, listenPort, fwmark, peers },
-      lanes: lanes ?? config.settings.lanes ?? LANES_DEFAULT,
+      ...sizes,
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
       announces: config.settings.announces ?? true,
       txQueueLength: config.settings.txQueueLength,
       log,
     };
+  }
+
+  /** Refused here, before anything runs, if it cannot fit. */
+  #sizes(config: TunnelConfig): { lanes: number; memoryCapBytes: number | null } {
+    const { lanes: lanesAsked, memoryCapBytes: capAsked } = this.#request;
+    const lanes = lanesAsked ?? config.settings.lanes ?? LANES_DEFAULT;
+    const memoryCapBytes = capAsked ?? config.settings.memoryCapBytes;
+    checkMemory(memoryCapBytes, { lanes, peers: config.peers.length });
+    return { lanes, memoryCapBytes };
   }
 
   async #openDevice(settings: DeviceRequest): Promise<void> {

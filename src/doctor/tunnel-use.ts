@@ -2,7 +2,8 @@
 import { booksTime, busyNsOf, ratio } from '../ledger/balance.ts';
 import { ACTIVITIES, TRAFFIC } from '../ledger/catalog.ts';
 import type { LaneSnapshot } from '../ledger/snapshot.ts';
-import { formatBytes, formatNumber, formatPercent } from '../ledger/table.ts';
+import { formatBytes, formatNumber, formatPercent, formatSeconds } from '../ledger/table.ts';
+import { NEAR_SHARE } from '../memory/budget.ts';
 import { isAvailable } from './aead.ts';
 import { about, type Finding } from './check.ts';
 import { usableCores } from './cpu.ts';
@@ -28,6 +29,7 @@ export function judgeUse(tunnel: TunnelFacts, machine: MachineFacts): Finding[] 
     ...judgeBatching(tunnel),
     ...judgeCiphers(tunnel),
     judgeMemory(tunnel),
+    ...judgeMemoryCap(tunnel),
   ];
 }
 
@@ -141,6 +143,23 @@ function judgeCiphers({ status }: TunnelFacts): Finding[] {
   if (counts.size === 0) return [];
   const value = [...counts].map(([cipher, count]) => `${cipher} with ${count}`).join(', ');
   return [about('ciphers', 'ciphers', value).ok('as agreed with each peer')];
+}
+
+/** Only where the tunnel was started with a cap of its own. */
+function judgeMemoryCap({ status, total }: TunnelFacts): Finding[] {
+  const { rssBytes, memoryCapBytes, memoryCrossingsCount } = status;
+  if (memoryCapBytes === null) return [];
+  const value = `${formatBytes(rssBytes)} resident of ${formatBytes(memoryCapBytes)} allowed`;
+  const check = about('memory-cap', 'memory cap', value);
+  if (rssBytes >= memoryCapBytes * NEAR_SHARE)
+    return [
+      check.warn(
+        'near the cap: handshakes are held back and garbage is collected',
+        'raise --memory, or use fewer lanes',
+      ),
+    ];
+  const before = `it came near the cap ${memoryCrossingsCount} times in ${formatSeconds(total.wallNs)}`;
+  return [memoryCrossingsCount === 0 ? check.ok('it never came near') : check.note(before, 'raise --memory')];
 }
 
 function judgeMemory({ recent, process }: TunnelFacts): Finding {

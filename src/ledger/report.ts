@@ -54,7 +54,7 @@ function heading(snapshot: DeviceSnapshot): string {
     `${lanesCount} ${lanesCount === 1 ? 'lane' : 'lanes'}`,
     `AEAD ${snapshot.aead}${ciphersText(snapshot.peersByCipher)}`,
     `process: ${formatSeconds(snapshot.processCpuNs)} of CPU time`,
-    `${formatBytes(snapshot.rssBytes)} resident`,
+    memoryText(snapshot),
   ];
   return `${snapshot.interface}: ${figures.join(', ')}`;
 }
@@ -64,6 +64,13 @@ function ciphersText(peersByCipher: DeviceSnapshot['peersByCipher']): string {
     return `${cipher} ${formatCount(count)} ${count === 1 ? 'peer' : 'peers'}`;
   });
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}
+
+function memoryText({ rssBytes, memoryCapBytes, memoryCrossingsCount }: DeviceSnapshot): string {
+  const resident = `${formatBytes(rssBytes)} resident`;
+  if (memoryCapBytes === null) return resident;
+  const crossed = memoryCrossingsCount === 0 ? '' : `, came near it ${formatCount(memoryCrossingsCount)} times`;
+  return `${resident} of ${formatBytes(memoryCapBytes)} allowed${crossed}`;
 }
 
 function ratesSection(rates: DeviceSnapshot): string[] {

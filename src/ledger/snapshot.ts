@@ -62,6 +62,9 @@ export interface DeviceSnapshot {
   readonly wallNs: number;
   /** Resident memory of the process, bytes. */
   readonly rssBytes: number;
+  /** Its cap, bytes, or null; and how often memory came near it, or reached it, from below. */
+  readonly memoryCapBytes: number | null;
+  readonly memoryCrossingsCount: number;
   /** CPU time of the whole process since it started (lanes, control lane, garbage collector, compiler), nanoseconds. */
   readonly processCpuNs: number;
   readonly lanes: readonly LaneSnapshot[];

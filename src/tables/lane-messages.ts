@@ -52,6 +52,8 @@ export type LaneCommand =
   | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
   | { readonly type: 'dropStaged'; readonly peer: number }
   | { readonly type: 'mtu'; readonly mtu: number }
+  /** Collect the garbage of the lane's heap. */
+  | { readonly type: 'collect' }
   /** Commit the books now and answer with the same id. */
   | { readonly type: 'snapshot'; readonly id: number }
   | { readonly type: 'close' };

@@ -54,6 +54,9 @@ const STATUS: DeviceStatus = {
   offloads: ['tso4', 'gso'],
   heldOffloads: [],
   pid: 7,
+  rssBytes: 76 * 2 ** 20,
+  memoryCapBytes: 100e6,
+  memoryCrossingsCount: 0,
   peers: [QUIET, BUSY],
 };
 
@@ -66,6 +69,7 @@ describe('an interface', () => {
   fwmark: 0xca6c
   mtu: 1420
   lanes: 2, aead openssl, tso4 gso
+  memory: 79.7 MB resident of 100 MB allowed
 
 peer: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
   preshared key: (hidden)
@@ -84,11 +88,12 @@ peer: TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=
   });
 
   it('is shown without what it has not', () => {
-    const bare = { ...STATUS, publicKey: null, fwmark: 0, up: false, offloads: [], peers: [] };
+    const bare = { ...STATUS, memoryCapBytes: null, publicKey: null, fwmark: 0, up: false, offloads: [], peers: [] };
     expect(formatShow(bare, NOW_MS)).toBe(`interface: wg0
   listening port: 51820
   mtu: 1420 (interface is down)
   lanes: 2, aead openssl
+  memory: 79.7 MB resident
 `);
   });
 });
@@ -127,6 +132,8 @@ describe('an answer', () => {
       takenAtMs: 1,
       wallNs: 2,
       rssBytes: 3,
+      memoryCapBytes: 4,
+      memoryCrossingsCount: 5,
       processCpuNs: 4,
     },
     ...{ lanes: [lane], total: sumSnapshots([lane]) },

@@ -49,6 +49,7 @@ PostUp = second
 PreDown = third
 SaveConfig = TRUE
 #gigatun: Lanes = 2 # threads
+#gigatun: Memory = 256
 #gigatun: Offloads = udp-gro, TUN-TSO
 
 [Peer]
@@ -70,7 +71,7 @@ PersistentKeepalive = off
     expect(config).toMatchObject({
       listenPort: 51_820,
       fwmark: 0xca6c,
-      settings: { lanes: 2, offloads: ['tun-tso', 'udp-gro'], txQueueLength: null },
+      settings: { lanes: 2, memoryCapBytes: 256e6, offloads: ['tun-tso', 'udp-gro'], txQueueLength: null },
     });
     expect(config.interface.addresses.map(formatPrefix)).toEqual(['10.0.0.1/24', 'fd00::1/64', '192.168.5.9/32']);
     expect(config.interface).toMatchObject({
@@ -119,7 +120,7 @@ PersistentKeepalive = off
       listenPort: 0,
       fwmark: 0,
       interface: { addresses: [], mtu: null, table: 'auto', dnsServers: [], dnsSearch: [], saveConfig: false },
-      settings: { lanes: null, offloads: null, announces: null, txQueueLength: null },
+      settings: { lanes: null, memoryCapBytes: null, offloads: null, announces: null, txQueueLength: null },
       peers: [],
     });
   });
@@ -208,9 +209,11 @@ describe('a wrong line', () => {
     [
       '#gigatun: Lane = 2',
       11,
-      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Offloads, Announce, TxQueueLength, Cipher',
+      'expected a setting of this section, got "Lane"; did you mean Lanes? known here: Lanes, Memory, Offloads, Announce, TxQueueLength, Cipher',
     ],
-    ['#gigatun: Lanes = 65', 19, 'expected a number of lanes from 1 to 64, got "65"'],
+    ['#gigatun: Lanes = 65', 19, 'expected "auto" or a number of lanes from 1 to 64, got "65"'],
+    ['#gigatun: Memory = 100M', 20, 'expected megabytes from 1 to 1000000, got "100M"'],
+    ['#gigatun: Memory = 0', 20, 'expected megabytes from 1 to 1000000, got "0"'],
     [
       '#gigatun: Offloads = tun-tso, gro',
       22,
@@ -335,6 +338,7 @@ describe('any text', () => {
       'Endpoint',
       '#gigatun:',
       'Lanes',
+      'Memory',
       'Cipher',
       '=',
       ',',

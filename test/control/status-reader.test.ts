@@ -14,6 +14,8 @@ const SNAPSHOT: DeviceSnapshot = {
     takenAtMs: 1,
     wallNs: 2,
     rssBytes: 3,
+    memoryCapBytes: null,
+    memoryCrossingsCount: 0,
     processCpuNs: 4,
   },
   lanes: [LANE, LANE],
@@ -22,6 +24,7 @@ const SNAPSHOT: DeviceSnapshot = {
 const STATUS: DeviceStatus = {
   ...{ interface: 'wg0', publicKey: 'x', listenPort: 1, fwmark: 0, mtu: 1420, up: true, aead: 'openssl', lanes: 1 },
   ...{ offloads: ['gso'], heldOffloads: [], pid: 1 },
+  ...{ rssBytes: 3, memoryCapBytes: 100e6, memoryCrossingsCount: 0 },
   peers: [
     {
       ...{ publicKey: 'y', endpoint: null, allowedIps: ['::/0'], latestHandshakeMs: 0, rxBytes: 0, txBytes: 0 },

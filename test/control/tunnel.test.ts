@@ -143,6 +143,12 @@ describe('a tunnel', () => {
     expect(opened[0]?.config.peers[0]?.endpoint).toEqual({ address: '192.0.2.1', port: 51_820 });
   });
 
+  it('gives the device the memory cap of the file, or that of the command line before it', async () => {
+    const { up, opened } = stage({ lines: ['#gigatun: Memory = 128'] });
+    for (const part of [{}, { memoryCapBytes: 200e6 }]) await (await up(part)).close({ reason: '', error: null });
+    expect(opened.map(({ memoryCapBytes }) => memoryCapBytes)).toEqual([128e6, 200e6]);
+  });
+
   it('with a default route marks its own datagrams with a free table', async () => {
     const { up, opened } = stage({ allowedIps: '0.0.0.0/0' });
     const tunnel = await up();
@@ -180,6 +186,16 @@ describe('a start that fails', () => {
     expect(await rejectionOf(all.up())).toBeInstanceOf(GigatunError);
     expect(all.events.slice(-tail.length)).toEqual(tail);
     expect(leftIn(all.directory)).toEqual([]);
+  });
+
+  it('because it cannot fit under its memory cap runs nothing, not even PreUp', async () => {
+    const all = stage({ lines: ['#gigatun: Memory = 100', '#gigatun: Lanes = 4'] });
+    const error = await rejectionOf(all.up());
+    expect(error).toMatchObject({
+      code: 'CONFIG',
+      message: expect.stringContaining('got 100 MB; allow more, or run 1 lane'),
+    });
+    expect(all.events).toEqual(['ip link show dev wg0']);
   });
 
   it('because the interface exists says how to remove it', async () => {

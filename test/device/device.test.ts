@@ -13,6 +13,7 @@ import type { Logger } from '../../src/control/log.ts';
 import type { ControlLaneOptions } from '../../src/control-lane-types.ts';
 import { openDevice, openTimedDevice } from '../../src/device.ts';
 import type { Device, DeviceOptions } from '../../src/device-types.ts';
+import { laneHeapLimits } from '../../src/memory/budget.ts';
 import type { OffloadName } from '../../src/offloads/offload-name.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import type { LaneCommand } from '../../src/tables/lane-messages.ts';
@@ -105,6 +106,34 @@ describe.skipIf(missing !== null)(titled('a device', missing), () => {
     device = await openDevice(options({ offloads }));
     expect(device.status().offloads).toEqual(shown);
     expect(playedLanes[0]?.start.limits).toMatchObject(limits);
+  });
+
+  test('tells resident memory, its cap, and limits the heaps of its lanes by it', async () => {
+    device = await openDevice(options({ memoryCapBytes: 150e6 }));
+    expect(device.status()).toMatchObject({ memoryCapBytes: 150e6, memoryCrossingsCount: 0 });
+    expect(device.status().rssBytes).toBeGreaterThan(10e6);
+    expect(playedLanes[0]?.resourceLimits).toEqual(laneHeapLimits(150e6, { lanes: 1, peers: 0 }));
+    await device.close();
+    device = await openDevice(options());
+    expect(device.status().memoryCapBytes).toBeNull();
+    expect(playedLanes[1]?.resourceLimits).toEqual(laneHeapLimits(null, { lanes: 1, peers: 0 }));
+  });
+
+  test('that cannot fit under its cap is refused before anything is opened', async () => {
+    const asked = openDevice(options({ memoryCapBytes: 100e6, lanes: 8 }));
+    await expect(asked).rejects.toMatchObject({ code: 'CONFIG', message: expect.stringContaining('run 1 lane') });
+    expect(playedLanes).toEqual([]);
+    expect(() => execFileSync('ip', ['link', 'show', NAME], { stdio: 'ignore' })).toThrow();
+  });
+
+  test('whose memory is at its cap asks its lanes to collect their garbage, and lets fewer handshakes wait', async () => {
+    const resident = vi.spyOn(process.memoryUsage, 'rss').mockReturnValue(151e6);
+    device = await openDevice(options({ memoryCapBytes: 150e6 }));
+    await vi.waitFor(() => expect(playedLanes[0]?.commands).toContainEqual({ type: 'collect' }), 5_000);
+    resident.mockRestore();
+    expect(device.status().memoryCrossingsCount).toBe(1);
+    expect(warnings).toEqual([expect.stringMatching(/memory is at its cap/)]);
+    expect(new Int32Array(playedLanes[0]?.start.handshakesPending ?? new SharedArrayBuffer(8))[1]).toBe(512);
   });
 
   test('tells lanes of a peer that gets no groups, and of no other', async () => {

@@ -22,7 +22,7 @@ beforeEach(async () => {
   playedLanes.length = 0;
   PlayedLane.whenStarted = (lane) => lane.tell({ type: 'ready', wakeFd: LANE_FD, aead: 'openssl' });
   PlayedLane.whenClosed = (lane) => lane.end();
-  port = new LanePort(START, () => undefined);
+  port = new LanePort(START, () => undefined, {});
   await port.started;
   await turn();
   wakes.mockClear();

@@ -50,6 +50,21 @@ const FAULTS: readonly [string, TunnelParts, string, string, string][] = [
     'TUN_RX 1.0',
   ],
   ['little memory left', { process: { memoryLimitBytes: 100e6 } }, 'process-memory', 'warn', '100.00 MB'],
+  ['room under a cap', { status: { memoryCapBytes: 100e6 } }, 'memory-cap', 'ok', '80.00 MB resident of 100.00 MB'],
+  [
+    'a cap that memory came near',
+    { status: { memoryCapBytes: 100e6, memoryCrossingsCount: 3 } },
+    'memory-cap',
+    'note',
+    'came near the cap 3 times',
+  ],
+  [
+    'no room under a cap',
+    { status: { memoryCapBytes: 100e6, rssBytes: 90e6 } },
+    'memory-cap',
+    'warn',
+    'raise --memory',
+  ],
   ['few drops', { total: busyBooks({ drops: { IN_BAD_TAG: 3 } }) }, 'drop-in-bad-tag', 'note', '3, 0.00 % of inbound'],
   [
     'many drops',

@@ -15,6 +15,7 @@ import {
   type GigatunEnd,
   lossReport,
   openTunnel,
+  outerSocketDrops,
   widenQueues,
 } from '../support/tunnel-end.ts';
 import { tunnelSuite } from '../support/tunnel-needs.ts';
@@ -41,7 +42,13 @@ tunnelSuite('two lanes', ['ping', 'wg', 'wireguard-go'], () => {
     ]);
     const report = `${JSON.stringify(outcomes)} ${await lossReport(tunnel)}`;
     for (const outcome of outcomes)
-      expect(outcome, report).toMatchObject({ lost: 0, refused: 0, repeated: 0, corrupted: 0, reordered: 0 });
+      expect(outcome, report).toMatchObject({ refused: 0, repeated: 0, corrupted: 0, reordered: 0 });
+    // On a busy machine a socket may overflow before its program runs; nothing else may be lost.
+    const overflowed = outerSocketDrops(tunnel.a) + outerSocketDrops(tunnel.b);
+    expect(
+      outcomes.reduce((sum, { lost }) => sum + lost, 0),
+      report,
+    ).toBeLessThanOrEqual(overflowed);
     for (const packets of await countsOfLanes(a, 'TUN_RX')) expect(packets).toBeGreaterThan(FLOWS);
     for (const datagrams of await countsOfLanes(a, 'UDP_TX')) expect(datagrams).toBeGreaterThan(FLOWS);
   });

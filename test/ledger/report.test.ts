@@ -149,6 +149,17 @@ describe('the table', () => {
   });
 });
 
+describe('memory', () => {
+  it('is shown alone without a cap', () => expect(formatStats(device)).toContain(', 97.10 MB resident\n'));
+
+  it('is shown with its cap, and how often it came near', () => {
+    const capped = { ...device, memoryCapBytes: 100e6, memoryCrossingsCount: 0 };
+    expect(formatStats(capped)).toContain('97.10 MB resident of 100.00 MB allowed\n');
+    expect(formatStats({ ...capped, memoryCrossingsCount: 2 })).toContain('allowed, came near it 2 times\n');
+    expect(statsJson(capped)).toMatchObject({ rssBytes: 97_100_000, memoryCapBytes: 100e6, memoryCrossingsCount: 0 });
+  });
+});
+
 describe('the figures as JSON', () => {
   const json = JSON.parse(JSON.stringify(statsJson(device)));
 

@@ -1,5 +1,6 @@
 /** What a bench run is asked to do, from its arguments. `npm run bench` and `gigatun bench` share them; defaults differ. */
 import { parseArgs } from 'node:util';
+import { autoLanes } from '../../control/auto-lanes.ts';
 import { LANES_MAX } from '../../control/config-limits.ts';
 import { GigatunError } from '../../errors.ts';
 import { SUBJECT_NAMES, type SubjectName } from './subjects.ts';
@@ -70,7 +71,7 @@ export function benchUsage(face: BenchFace): string {
     `  --repeats N         rounds; medians are over these (default ${DEFAULT_REPEATS})`,
     '  --only A,B          subjects, see below (default veth,floor,gigatun,wireguard-go)',
     `  --tests A,B         tests, see below (default ${isUser ? USER_TESTS.join(',') : 'all'})`,
-    '  --lanes N           lanes of gigatun at each end (default 1)',
+    '  --lanes N           lanes of gigatun at each end, or auto (default 1)',
     '  --offloads          instead: gigatun as it is, without each of its offloads, without any, and with the other AEAD',
     '  --stages            instead: nanoseconds per packet of every stage, without network and without root',
     '  --soak MINUTES      instead: full load for so long; throughput and memory by the minute',
@@ -115,7 +116,7 @@ export function parseBenchOptions(args: readonly string[], face: BenchFace): Ben
     repeats,
     subjects,
     tests,
-    lanes: numberOf('--lanes', values.lanes, 1, LANES_MAX),
+    lanes: values.lanes === 'auto' ? autoLanes() : numberOf('--lanes', values.lanes, 1, LANES_MAX),
     ledgerPairs: numberOf('--ledger-ab', values['ledger-ab'], 0),
     soakMinutes: numberOf('--soak', values.soak, 0),
     json: values.json === true,

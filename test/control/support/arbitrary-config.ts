@@ -64,6 +64,7 @@ export const tunnelConfig: fc.Arbitrary<TunnelConfig> = fc.record({
   }),
   settings: fc.record({
     lanes: fc.option(fc.integer({ min: 1, max: 64 })),
+    memoryCapBytes: fc.option(fc.integer({ min: 1, max: 1_000_000 }).map((megabytes) => megabytes * 1e6)),
     offloads: fc.option(fc.subarray([...OFFLOAD_NAMES])),
     announces: fc.option(fc.boolean()),
     txQueueLength: fc.option(fc.integer({ min: 1, max: 10_000 })),

@@ -18,6 +18,7 @@ export function formatConfig(config: TunnelConfig): string {
     ...link.hooks.postDown.map((command) => `PostDown = ${command}`),
     `SaveConfig = ${link.saveConfig}`,
     ...(settings.lanes === null ? [] : [`#gigatun: Lanes = ${settings.lanes}`]),
+    ...(settings.memoryCapBytes === null ? [] : [`#gigatun: Memory = ${settings.memoryCapBytes / 1e6}`]),
     ...(settings.txQueueLength === null ? [] : [`#gigatun: TxQueueLength = ${settings.txQueueLength}`]),
     ...(settings.offloads === null ? [] : [`#gigatun: Offloads = ${settings.offloads.join(', ') || 'none'}`]),
     ...(settings.announces === null ? [] : [`#gigatun: Announce = ${settings.announces ? 'on' : 'off'}`]),

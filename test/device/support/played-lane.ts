@@ -4,9 +4,14 @@
  */
 import { EventEmitter } from 'node:events';
 import { readlinkSync } from 'node:fs';
-import type { MessagePort } from 'node:worker_threads';
+import type { MessagePort, ResourceLimits } from 'node:worker_threads';
 import type { LaneStart } from '../../../src/lane.ts';
 import type { LaneCommand, LaneEvent } from '../../../src/tables/lane-messages.ts';
+
+interface PlayedOptions {
+  readonly workerData: { readonly start: LaneStart; readonly port: MessagePort };
+  readonly resourceLimits?: ResourceLimits;
+}
 
 /** In the order of their starts. */
 export const playedLanes: PlayedLane[] = [];
@@ -15,6 +20,7 @@ export class PlayedLane extends EventEmitter {
   static whenStarted: (lane: PlayedLane) => void = () => undefined;
   static whenClosed: (lane: PlayedLane) => void = () => undefined;
   readonly start: LaneStart;
+  readonly resourceLimits: ResourceLimits | undefined;
   /** Its descriptors, and what was behind them when it started. */
   readonly fds: readonly number[];
   readonly files: readonly string[];
@@ -22,8 +28,9 @@ export class PlayedLane extends EventEmitter {
   hasEnded = false;
   readonly #port: MessagePort;
 
-  constructor(_url: URL, { workerData }: { workerData: { start: LaneStart; port: MessagePort } }) {
+  constructor(_url: URL, { workerData, resourceLimits }: PlayedOptions) {
     super();
+    this.resourceLimits = resourceLimits;
     this.start = workerData.start;
     const { tunFd, udp4Fd, udp6Fd } = this.start;
     this.fds = [tunFd, udp4Fd, udp6Fd];

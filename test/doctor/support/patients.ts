@@ -147,6 +147,9 @@ export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
     offloads: ['csum', 'tso4', 'tso6', 'uso4', 'uso6', 'gso', 'gro'],
     heldOffloads: [],
     pid: 1,
+    rssBytes: 80e6,
+    memoryCapBytes: null,
+    memoryCrossingsCount: 0,
     peers: [peerWith()],
     ...parts.status,
   };

@@ -67,6 +67,8 @@ export function deviceWith(lanes: readonly LaneSnapshot[], wallNs = 1e9): Device
     takenAtMs: 1_700_000_000_000,
     wallNs,
     rssBytes: 97_100_000,
+    memoryCapBytes: null,
+    memoryCrossingsCount: 0,
     processCpuNs: 1_250_000_000,
     lanes,
     total: sumSnapshots(lanes),
