@@ -13,6 +13,8 @@
 export const BURST_BYTES = 1_048_576;
 /** Time for a sender to hear of a first signal and to slow down, ns. */
 export const SIGNAL_INTERVAL_NS = 2e7;
+/** Signals come no oftener than this many times as often as the first: a queue that others fill is no reason to stop TCP. */
+const SIGNALS_MAX = 16;
 /** A signal that comes later than this after the one before is a first one, ns. */
 const SOON_NS = 5 * SIGNAL_INTERVAL_NS;
 
@@ -30,7 +32,7 @@ export class QueueControl {
   /** Whether the sender of the packet at hand is to be told to slow down. */
   signals(nowNs: number): boolean {
     if (this.#burstBytes <= BURST_BYTES || nowNs < this.#nextNs) return false;
-    this.#signals = nowNs - this.#nextNs < SOON_NS ? this.#signals + 1 : 1;
+    this.#signals = nowNs - this.#nextNs < SOON_NS ? Math.min(this.#signals + 1, SIGNALS_MAX) : 1;
     this.#nextNs = nowNs + SIGNAL_INTERVAL_NS / Math.sqrt(this.#signals);
     return true;
   }

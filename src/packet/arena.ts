@@ -87,7 +87,8 @@ export class Arena {
     this.pieces = layout.region(LIMIT.PIECES * 2 * 4);
     this.segmentHeadersLength = LIMIT.SEALS * 128;
     this.segmentHeaders = layout.region(this.segmentHeadersLength);
-    this.tunInLength = LIMIT.TUN_READ_BYTES + SUPER_PACKET_BYTES_MAX;
+    // Each read starts at a multiple of 16.
+    this.tunInLength = LIMIT.TUN_READ_BYTES + LIMIT.TUN_READS * 16 + SUPER_PACKET_BYTES_MAX;
     this.tunIn = layout.region(this.tunInLength);
     // Sealing adds 16 + 16 bytes and up to 15 of padding to each segment, and copies its header.
     this.udpOutLength = this.tunInLength + LIMIT.SEALS * 256;

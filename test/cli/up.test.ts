@@ -81,7 +81,7 @@ async function gigatun(...args: string[]): Promise<Finished> {
 /** Starts it in the foreground and waits until it serves. */
 async function foreground(file: string, name = 'wa'): Promise<Running> {
   const program = a.start([process.execPath, CLI, 'up', '-f', file], optionsOf());
-  await program.waitForOutput(new RegExp(` info up name=${name}\\n`), 10_000);
+  await program.waitForOutput(new RegExp(` info up name=${name} .*\\n`), 10_000);
   return program;
 }
 
@@ -219,7 +219,7 @@ function testForeground(): void {
   ])('ends with exit code 1 and leaves nothing when %s breaks', async (_, where, text) => {
     const file = configFile('wa', { allowedIps: '0.0.0.0/0, ::/0' });
     const program = a.start([process.execPath, '--import', plantedFault(where), CLI, 'up', '-f', file], optionsOf());
-    await program.waitForOutput(/ info up name=wa\n/, 10_000);
+    await program.waitForOutput(/ info up name=wa .*\n/, 10_000);
     writeFileSync(join(runDirectory, 'break.log'), '');
     // Whoever asks for figures makes every thread work.
     await gigatun('stats', 'wa');
@@ -262,7 +262,7 @@ function testUndoing(): void {
       [process.execPath, CLI, 'up', '-f', configFile('wa', { allowedIps: '0.0.0.0/0' })],
       optionsOf(env),
     );
-    await program.waitForOutput(/ info up name=wa\n/, 10_000);
+    await program.waitForOutput(/ info up name=wa .*\n/, 10_000);
     writeFileSync(join(programs, 'nft'), '#!/bin/sh\necho planted >&2\nexit 1\n', { mode: 0o755 });
     program.signal('SIGTERM');
     expect(await program.finished).toMatchObject({

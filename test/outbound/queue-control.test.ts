@@ -54,6 +54,16 @@ describe('the control of the TUN queue', () => {
   });
 });
 
+it('signals at most fifty times in 250 ms, however long others fill the queue', () => {
+  const control = new QueueControl();
+  signalsOf(control, 200);
+  const late = Array.from({ length: 12_500 }, (_, step) => {
+    control.found(BATCH, false);
+    return control.signals(START_NS + (200 + step * 0.001) * SIGNAL_INTERVAL_NS);
+  });
+  expect(late.filter(Boolean).length).toBeLessThanOrEqual(51);
+});
+
 describe('a TUN queue that is not emptied', () => {
   const GSO_SIZE = 1_368;
   const SEGMENTS = 46;
