@@ -82,6 +82,8 @@ export class OffloadControl {
   readonly #busy: Set<Peer> = new Set();
   #lookedMs = 0;
   #timer: NodeJS.Timeout | null = null;
+  /** When the timer that runs is due; Infinity for none. */
+  #dueMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: OffloadControlOptions) {
@@ -196,16 +198,18 @@ export class OffloadControl {
     this.#options.post({ type: 'groups', peer, ...shapes }, 'all');
   }
 
+  /** A timer that runs is never put off: else words of one peer that come often enough would starve all others. */
   #schedule(delayMs: number): void {
-    if (this.#timer !== null) {
-      if (delayMs >= LOOK_MS) return;
-      clearTimeout(this.#timer);
-    }
+    const dueMs = this.#options.nowMs() + delayMs;
+    if (dueMs >= this.#dueMs) return;
+    this.#dueMs = dueMs;
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#turn(), delayMs);
   }
 
   #turn(): void {
     this.#timer = null;
+    this.#dueMs = Number.POSITIVE_INFINITY;
     const nowMs = this.#options.nowMs();
     if (nowMs - this.#lookedMs >= LOOK_MS) {
       this.#lookedMs = nowMs;

@@ -78,6 +78,19 @@ it('probes a gigatun as soon as something flows, eight at a time', () => {
   expect(posted.filter(({ command }) => command.type === 'groups')).toEqual([]);
 });
 
+it('probes a gigatun although another one has something to say more often than the timer runs', () => {
+  addPeer(0);
+  addPeer(1);
+  control.take(0, HELLO);
+  const unheard = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: false });
+  for (let step = 0; step < 150; step += 1) {
+    control.take(1, unheard);
+    bytes[0] = (bytes[0] ?? 0) + 5_000;
+    vi.advanceTimersByTime(20);
+  }
+  expect(kindsTo(0)).toContain('probe');
+});
+
 it('tells all lanes of a peer that gets no groups, and shows it', () => {
   addPeer(3, { offloads: 'none', announces: true });
   expect(posted[0]).toEqual({ command: { type: 'groups', peer: 3, datagramsMax: 1, shortTail: true }, to: 'all' });
