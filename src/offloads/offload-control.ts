@@ -80,6 +80,8 @@ export class OffloadControl {
   readonly #active: Set<Peer> = new Set();
   /** Active peers that are probed, or that an announcement is due to. */
   readonly #busy: Set<Peer> = new Set();
+  /** Of these, how many are probed: counted at the start of a turn, then carried along. */
+  #probing = 0;
   #lookedMs = 0;
   #timer: NodeJS.Timeout | null = null;
   /** When the timer that runs is due; Infinity for none. */
@@ -210,6 +212,7 @@ export class OffloadControl {
   #turn(): void {
     this.#timer = null;
     this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#countProbing();
     const nowMs = this.#options.nowMs();
     if (nowMs - this.#lookedMs >= LOOK_MS) {
       this.#lookedMs = nowMs;
@@ -217,6 +220,11 @@ export class OffloadControl {
     }
     for (const peer of this.#busy) this.#step(peer, nowMs);
     if (this.#active.size > 0) this.#schedule(this.#busy.size > 0 ? STEP_MS : LOOK_MS);
+  }
+
+  #countProbing(): void {
+    this.#probing = 0;
+    for (const { path } of this.#busy) if (path?.isProbing === true) this.#probing += 1;
   }
 
   #look(peer: Peer, nowMs: number): void {
@@ -232,9 +240,9 @@ export class OffloadControl {
   #step(peer: Peer, nowMs: number): void {
     const { path } = peer;
     if (path === null) return;
-    let probing = 0;
-    for (const busy of this.#busy) if (busy.path?.isProbing === true) probing += 1;
-    path.step(nowMs, this.#options.mtu(), probing < PROBING_PEERS_MAX);
+    const before = path.isProbing;
+    path.step(nowMs, this.#options.mtu(), this.#probing < PROBING_PEERS_MAX);
+    this.#probing += Number(path.isProbing) - Number(before);
     if (path.isBusy(nowMs)) this.#busy.add(peer);
     else this.#busy.delete(peer);
   }
