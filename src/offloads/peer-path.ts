@@ -156,7 +156,7 @@ export class PeerPath {
   #announced(message: Extract<ControlMessage, { kind: 'announce' }>, nowMs: number): void {
     const wasGigatun = this.isGigatun;
     this.#say(this.#announcer.take(message, nowMs));
-    if (!wasGigatun && this.isGigatun && this.#prober !== null && !this.#rate.groups) this.#tell('fast');
+    if (!wasGigatun && this.isGigatun && (this.#prober?.isDemoted === true || !this.#rate.groups)) this.#tell('probed');
   }
 
   /** Probing begins when something flows, so that idle peers cost nothing. */
@@ -167,7 +167,7 @@ export class PeerPath {
 
   #becameStranger(): void {
     this.#started = false;
-    if (this.#prober?.isDemoted === true) this.#tell('fast');
+    if (this.#prober?.isDemoted === true || !this.#rate.groups) this.#tell(this.#rate.groups ? 'fast' : 'slow');
   }
 
   #takeFromGigatun(message: ControlMessage, figures: PathFigures, nowMs: number): void {

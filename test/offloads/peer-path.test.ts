@@ -6,6 +6,7 @@ import { ProbeArrivals } from '../../src/offloads/probe-arrivals.ts';
 import { type ControlMessage, decodeControlMessage, encodeControlMessage } from '../../src/protocol/control-message.ts';
 
 const MTU = 1_420;
+const ANNOUNCEMENT = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: true });
 
 /** One end: its path, what it sent, and the figures that its lanes would have. */
 class End {
@@ -120,6 +121,17 @@ describe('two gigatuns', () => {
     expect(a.path.isGigatun).toBe(false);
     expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'fast']);
   });
+
+  it('remember what was found out with a peer that announces itself again', () => {
+    a.carries = (datagrams) => datagrams === 1;
+    pass(10);
+    a.other = null;
+    for (const keypair of [1, 2]) a.path.newKeypair(11 + keypair, 22 + keypair, nowMs);
+    const told = a.shapes.length;
+    a.path.take(ANNOUNCEMENT, a.figures, nowMs);
+    expect(a.shapes.slice(told)).toEqual([[{ datagramsMax: 1, shortTail: true }, 'probed']]);
+    expect(a.path.shapes).toEqual({ datagramsMax: 1, shortTail: true });
+  });
 });
 
 describe('a stranger', () => {
@@ -143,6 +155,15 @@ describe('a stranger', () => {
     connect(new End(), new End(false));
     pass(5, 20);
     expect(a.shapes).toEqual([[{ datagramsMax: 1, shortTail: true }, 'slow']]);
+  });
+
+  it('that announces itself after all gets groups, and single datagrams when it is one again', () => {
+    connect(new End(), new End(false));
+    pass(5, 20);
+    a.path.take(ANNOUNCEMENT, a.figures, nowMs);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'probed']);
+    for (const keypair of [1, 2]) a.path.newKeypair(11 + keypair, 22 + keypair, nowMs);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 1, shortTail: true }, 'slow']);
   });
 });
 
