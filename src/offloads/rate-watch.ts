@@ -12,7 +12,8 @@ const FAST_BYTES = 4 << 20;
 /** Less than this a second is no flow. */
 const IDLE_BYTES = 8 << 10;
 const SLOW_LOOKS = 3;
-const SILENT_LOOKS = 8;
+/** Above KEEPALIVE_TIMEOUT, 10 s: what a stock peer says while it only receives is a passive keepalive that often. */
+const SILENT_LOOKS = 12;
 /** Groups that are slow within this time after they were switched on are to blame. */
 const TRIAL_MS = 10_000;
 /** Single datagrams that are fast within this time after groups were switched off prove the same. */

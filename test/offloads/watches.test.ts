@@ -83,7 +83,13 @@ describe('the rate to a stock peer', () => {
   it('that is high one way while nothing comes back switches them off for a trial', () => {
     const watch = new RateWatch();
     const oneWay = [50 * MEGABYTE, 0] as const;
-    expect(looks(watch, new Array(8).fill(oneWay), 1_000)).toEqual([...new Array(7).fill(true), false]);
-    expect(watch.retryMs).toBe(8_000 + 30_000);
+    expect(looks(watch, new Array(12).fill(oneWay), 1_000)).toEqual([...new Array(11).fill(true), false]);
+    expect(watch.retryMs).toBe(12_000 + 30_000);
+  });
+
+  it('that is high one way leaves groups on where a keepalive comes back every ten seconds', () => {
+    const watch = new RateWatch();
+    const minute = Array.from({ length: 60 }, (_, second) => [50 * MEGABYTE, second % 10 === 9 ? 32 : 0] as const);
+    expect(looks(watch, minute, 1_000)).not.toContain(false);
   });
 });
