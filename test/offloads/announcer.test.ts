@@ -64,11 +64,11 @@ describe('two gigatuns', () => {
     expect([left.isHeard, right.isHeard]).toEqual([true, true]);
   });
 
-  it('tell one that has become a stranger eight times, and then once in an hour', () => {
+  it('tell one that has become a stranger a few times, and then once in an hour', () => {
     const announcer = new Announcer(true);
     talk(announcer, new Announcer(true), 0, () => false);
     const stranger = new Announcer(false);
-    expect(talk(announcer, stranger, KEYPAIR_MS, () => false)).toBe(8);
+    expect(talk(announcer, stranger, KEYPAIR_MS, () => false)).toBe(7);
     let later = 0;
     for (let keypair = 2; keypair < 30; keypair += 1) later += talk(announcer, stranger, keypair * KEYPAIR_MS, () => false);
     expect(later).toBe(0);
