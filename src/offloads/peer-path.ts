@@ -50,6 +50,8 @@ export interface PathOptions {
 
 /** A report is worth a message from so many new arrivals on, or as soon as something is missing. */
 const REPORT_ARRIVALS_MIN = 16;
+/** A peer that moves is probed at most this often: a few messages, sent on from anywhere, must not bring hundreds there. */
+const MOVED_INTERVAL_MS = 10_000;
 /** Datagrams in answer to a peer's probes, per second. */
 const ANSWERS_PER_SECOND_MAX = 32;
 
@@ -62,6 +64,8 @@ export class PeerPath {
   readonly #arrivals: ProbeArrivals = new ProbeArrivals();
   readonly #datagramsMax: number;
   #started = false;
+  /** When the last session that a start or a move brought was due, ms. */
+  #startMs = 0;
   #localIndex = 0;
   #remoteIndex = 0;
   #last: PathFigures = { sentBytes: 0, receivedBytes: 0, sent: 0, newest: 0, count: 0 };
@@ -118,7 +122,9 @@ export class PeerPath {
 
   /** The peer is at another address. */
   moved(nowMs: number): void {
-    if (this.#started) this.#prober?.start(nowMs);
+    if (!this.#started || nowMs < this.#startMs) return;
+    this.#startMs = Math.max(nowMs, this.#startMs + MOVED_INTERVAL_MS);
+    this.#prober?.start(this.#startMs);
   }
 
   /** A control message of this peer, without its padding. `figures`: of the keypair that is sent with. */
@@ -162,6 +168,7 @@ export class PeerPath {
   /** Probing begins when something flows, so that idle peers cost nothing. */
   #start(nowMs: number): void {
     this.#started = true;
+    this.#startMs = nowMs;
     if ((this.#announcer.capabilities & CAPABILITY.PROBES) !== 0) this.#prober?.start(nowMs);
   }
 

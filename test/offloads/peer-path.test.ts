@@ -67,6 +67,8 @@ function pass(seconds: number, datagrams = 100, share = 1): void {
 
 const kindsOf = (end: End): string[] => [...new Set(end.sent.map(({ kind }) => kind))].sort();
 
+const probesOf = (end: End): number => end.sent.filter(({ kind }) => kind === 'probe').length;
+
 beforeEach(() => connect(new End(), new End()));
 
 describe('two gigatuns', () => {
@@ -105,12 +107,23 @@ describe('two gigatuns', () => {
   });
 
   it('begin anew when the peer has moved', () => {
-    a.carries = () => true;
-    pass(3);
-    const probes = a.sent.filter(({ kind }) => kind === 'probe').length;
+    pass(12);
+    const probes = probesOf(a);
     a.path.moved(nowMs);
     pass(1);
-    expect(a.sent.filter(({ kind }) => kind === 'probe').length).toBe(2 * probes);
+    expect(probesOf(a)).toBe(2 * probes);
+  });
+
+  it('begin anew once in ten seconds, however often the peer moves, and once more after its last move', () => {
+    pass(12);
+    const probes = probesOf(a);
+    for (let move = 0; move < 30; move += 1) {
+      a.path.moved(nowMs);
+      pass(1);
+    }
+    expect(probesOf(a)).toBe(4 * probes);
+    pass(20);
+    expect(probesOf(a)).toBe(5 * probes);
   });
 
   it('forget a peer that does not announce itself any more, and what was found out with it', () => {
