@@ -15,7 +15,7 @@ import { LossWatch } from './loss-watch.ts';
 import type { PeerOffloads } from './offload-name.ts';
 import { ProbeArrivals } from './probe-arrivals.ts';
 import { RateWatch } from './rate-watch.ts';
-import { ShapeProber } from './shape-prober.ts';
+import { type ProbeStep, ShapeProber } from './shape-prober.ts';
 
 /** Control messages that this peer's lane sends, group by group, each message the plaintext of a datagram. */
 export type ControlGroups = readonly (readonly Uint8Array[])[];
@@ -50,8 +50,8 @@ export interface PathOptions {
 
 /** A report is worth a message from so many new arrivals on, or as soon as something is missing. */
 const REPORT_ARRIVALS_MIN = 16;
-/** A peer that moves is probed at most this often: a few messages, sent on from anywhere, must not bring hundreds there. */
-const MOVED_INTERVAL_MS = 10_000;
+/** Sessions begin no closer, however often the peer moves: messages passed on from elsewhere must not bring hundreds there. */
+const SESSION_INTERVAL_MS = 10_000;
 /** Datagrams in answer to a peer's probes, per second. */
 const ANSWERS_PER_SECOND_MAX = 32;
 
@@ -64,8 +64,8 @@ export class PeerPath {
   readonly #arrivals: ProbeArrivals = new ProbeArrivals();
   readonly #datagramsMax: number;
   #started = false;
-  /** When the last session that a start or a move brought was due, ms. */
-  #startMs = 0;
+  /** When the last session began, ms. */
+  #beganMs = Number.NEGATIVE_INFINITY;
   #localIndex = 0;
   #remoteIndex = 0;
   #last: PathFigures = { sentBytes: 0, receivedBytes: 0, sent: 0, newest: 0, count: 0 };
@@ -122,9 +122,7 @@ export class PeerPath {
 
   /** The peer is at another address. */
   moved(nowMs: number): void {
-    if (!this.#started || nowMs < this.#startMs) return;
-    this.#startMs = Math.max(nowMs, this.#startMs + MOVED_INTERVAL_MS);
-    this.#prober?.start(this.#startMs);
+    if (this.#started) this.#prober?.start(nowMs);
   }
 
   /** A control message of this peer, without its padding. `figures`: of the keypair that is sent with. */
@@ -153,10 +151,17 @@ export class PeerPath {
   /** Sends what is due: probes, questions, announcements. `mayBegin`: whether probing may begin. */
   step(nowMs: number, mtu: number, mayBegin: boolean): void {
     this.#say(this.#announcer.due(nowMs));
-    const step = this.isGigatun && this.#started ? (this.#prober?.step(nowMs, mayBegin) ?? null) : null;
+    const step = this.isGigatun && this.#started ? this.#probe(nowMs, mayBegin) : null;
     if (step?.kind === 'round') this.#host.send(roundMessages(step.round, step.groups, mtu));
     else if (step?.kind === 'ask') this.#say({ kind: 'ask', round: step.round });
     else if (step?.kind === 'verdict' && step.before !== step.after) this.#tell('probed');
+  }
+
+  #probe(nowMs: number, mayBegin: boolean): ProbeStep | null {
+    const wasProbing = this.isProbing;
+    const step = this.#prober?.step(nowMs, mayBegin && nowMs - this.#beganMs >= SESSION_INTERVAL_MS) ?? null;
+    if (!wasProbing && this.isProbing) this.#beganMs = nowMs;
+    return step;
   }
 
   #announced(message: Extract<ControlMessage, { kind: 'announce' }>, nowMs: number): void {
@@ -168,7 +173,6 @@ export class PeerPath {
   /** Probing begins when something flows, so that idle peers cost nothing. */
   #start(nowMs: number): void {
     this.#started = true;
-    this.#startMs = nowMs;
     if ((this.#announcer.capabilities & CAPABILITY.PROBES) !== 0) this.#prober?.start(nowMs);
   }
 

@@ -78,13 +78,13 @@ export class ShapeProber {
     return this.#dueMs;
   }
 
-  /** The peer can answer, or is somewhere else: what was found out no longer counts. A session is due at `dueMs`. */
-  start(dueMs: number): void {
+  /** The peer can answer, or is somewhere else: what was found out no longer counts. */
+  start(nowMs: number): void {
     this.#rows = null;
     this.#groups = null;
     this.#retry.reset();
     this.#calm.reset();
-    this.#dueMs = dueMs;
+    this.#dueMs = nowMs;
   }
 
   /** Datagrams get lost more than they should. */
