@@ -193,7 +193,8 @@ export class OffloadControl {
     this.#tellLanes(peer.id, shapes);
     const isWhole = shapes.datagramsMax === this.#options.datagramsMax && shapes.shortTail;
     const text = isWhole ? 'datagrams go to the peer in groups of any shape again' : SHAPED[why];
-    this.#options.log[isWhole ? 'info' : 'warn'](text, { peer: peer.name, ...shapes });
+    const level = why === 'slow' || why === 'fast' ? 'debug' : isWhole ? 'info' : 'warn';
+    this.#options.log[level](text, { peer: peer.name, ...shapes });
   }
 
   #tellLanes(peer: number, shapes: GroupShapes): void {
@@ -262,6 +263,8 @@ export class OffloadControl {
 
 const SHAPED: Readonly<Record<ShapeReason, string>> = {
   probed: 'the path does not carry all groups of datagrams: the peer gets those that it carries',
-  slow: 'little comes through to the peer: it gets single datagrams, until they flow fast',
+  slow: 'little flows to the peer: it gets single datagrams, until they flow fast',
+  blamed: 'little comes through to the peer in groups of datagrams: it gets single ones for a while',
   fast: 'datagrams go to the peer in groups again',
+  retried: 'datagrams go to the peer in groups again, for a trial',
 };

@@ -27,7 +27,8 @@ export interface PathHost {
   readonly shape: (shapes: GroupShapes, why: ShapeReason) => void;
 }
 
-export type ShapeReason = 'probed' | 'slow' | 'fast';
+/** `slow` and `fast`: the rate is what groups are for, or not; `blamed` and `retried`: groups seem to be what slows it down. */
+export type ShapeReason = 'probed' | 'slow' | 'fast' | 'blamed' | 'retried';
 
 /** What the control lane reads of a peer once a second while something flows; the keypair's figures are of the current one. */
 export interface PathFigures {
@@ -144,8 +145,8 @@ export class PeerPath {
       this.#report(figures);
       const silent = figures.sent > last.sent && this.#losses.look(this.#remoteIndex, figures.sent);
       if (silent) this.#suspect(nowMs);
-    } else if (this.#prober !== null && this.#rate.look(sentBytes, figures.receivedBytes - last.receivedBytes, nowMs))
-      this.#tell(this.#rate.groups ? 'fast' : 'slow');
+    } else if (this.#prober !== null)
+      this.#lookAtRate(sentBytes, figures.receivedBytes - last.receivedBytes, nowMs);
   }
 
   /** Sends what is due: probes, questions, announcements. `mayBegin`: whether probing may begin. */
@@ -155,6 +156,13 @@ export class PeerPath {
     if (step?.kind === 'round') this.#host.send(roundMessages(step.round, step.groups, mtu));
     else if (step?.kind === 'ask') this.#say({ kind: 'ask', round: step.round });
     else if (step?.kind === 'verdict' && step.before !== step.after) this.#tell('probed');
+  }
+
+  #lookAtRate(sentBytes: number, receivedBytes: number, nowMs: number): void {
+    const wasBlamed = this.#rate.retryMs > 0;
+    if (!this.#rate.look(sentBytes, receivedBytes, nowMs)) return;
+    if (this.#rate.groups) this.#tell(wasBlamed ? 'retried' : 'fast');
+    else this.#tell(this.#rate.retryMs > 0 ? 'blamed' : 'slow');
   }
 
   #probe(nowMs: number, mayBegin: boolean): ProbeStep | null {

@@ -170,6 +170,18 @@ describe('a stranger', () => {
     expect(a.shapes).toEqual([[{ datagramsMax: 1, shortTail: true }, 'slow']]);
   });
 
+  it('to which groups flow slowly at once again gets single datagrams for a while', () => {
+    connect(new End(), new End(false));
+    pass(5, 20);
+    pass(1, 3_000);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'fast']);
+    pass(4, 20);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 1, shortTail: true }, 'blamed']);
+    expect(a.path.retryMs).toBeGreaterThan(nowMs);
+    pass(40, 3_000);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'retried']);
+  });
+
   it('that announces itself after all gets groups, and single datagrams when it is one again', () => {
     connect(new End(), new End(false));
     pass(5, 20);

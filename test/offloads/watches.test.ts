@@ -80,6 +80,14 @@ describe('the rate to a stock peer', () => {
     expect(looks(watch, new Array(50).fill(fast), 38_000)).not.toContain(true);
   });
 
+  it('of a sender in bursts is no proof against groups that have flown fast', () => {
+    const watch = new RateWatch();
+    const burst = [fast, fast, slow, slow, slow, fast] as const;
+    const ons = looks(watch, [...burst, ...burst, ...burst], 1_000);
+    expect(ons).toEqual(new Array(3).fill([true, true, true, true, false, true]).flat());
+    expect(watch.retryMs).toBe(0);
+  });
+
   it('that is high one way while nothing comes back switches them off for a trial', () => {
     const watch = new RateWatch();
     const oneWay = [50 * MEGABYTE, 0] as const;
