@@ -66,8 +66,8 @@ interface Peer {
   readonly choice: PeerChoice;
   path: PeerPath | null;
   waiting: readonly Keypair[];
-  /** Counters of the keypair that lanes send with. */
-  current: KeypairMemory | null;
+  /** The keypair that lanes send with: its counters. */
+  current: { readonly id: number; readonly memory: KeypairMemory } | null;
   activeUntilMs: number;
   /** Until then a lane sends no groups, ms. */
   refusedUntilMs: number;
@@ -112,11 +112,19 @@ export class OffloadControl {
     const peer = this.#peers.get(id);
     const promoted = peer?.waiting.find((known) => known.id === keypair);
     if (peer === undefined || promoted === undefined) return;
-    peer.current = new KeypairMemory(promoted.memory.memory, promoted.memory.offset);
+    peer.current = { id: keypair, memory: new KeypairMemory(promoted.memory.memory, promoted.memory.offset) };
     peer.waiting = [];
     peer.path ??= this.#openPath(peer);
     peer.path.newKeypair(promoted.localIndex, promoted.remoteIndex, this.#options.nowMs());
     this.touch(id);
+  }
+
+  /** A keypair that is gone: its memory will be another's. */
+  retired(id: number, keypair: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.waiting = peer.waiting.filter((known) => known.id !== keypair);
+    if (peer.current?.id === keypair) peer.current = null;
   }
 
   /** A control message that a lane handed over. */
@@ -249,9 +257,9 @@ export class OffloadControl {
   }
 
   #figuresOf(peer: Peer): PathFigures {
-    const { current } = peer;
+    const current = peer.current?.memory;
     const transfer = this.#options.transfer(peer.id);
-    if (current === null) return { ...transfer, sent: 0, newest: 0, count: 0 };
+    if (current === undefined) return { ...transfer, sent: 0, newest: 0, count: 0 };
     current.lock();
     const sent = current.counters[NEXT_COUNTER];
     const newest = current.counters[NEWEST_RECEIVED];
