@@ -19,6 +19,8 @@ const ACTIVE_MS = 15_000;
 const PROBING_PEERS_MAX = 8;
 /** Keypairs of a peer that lanes have and do not send with yet. */
 const KEYPAIRS_WAITING_MAX = 2;
+/** What keepalives amount to between two looks; a peer to and from which no more goes is idle. */
+const IDLE_BYTES = 1_024;
 /** Sends control messages; any lane could. */
 const LANE = 0;
 
@@ -116,7 +118,7 @@ export class OffloadControl {
     peer.waiting = [];
     peer.path ??= this.#openPath(peer);
     peer.path.newKeypair(promoted.localIndex, promoted.remoteIndex, this.#options.nowMs());
-    this.touch(id);
+    this.#activate(peer, peer.path);
   }
 
   /** A keypair that is gone: its memory will be another's. */
@@ -132,18 +134,25 @@ export class OffloadControl {
     const peer = this.#peers.get(id);
     if (peer === undefined || peer.path === null) return;
     peer.path.take(message, this.#figuresOf(peer), this.#options.nowMs());
-    this.touch(id);
+    this.#activate(peer, peer.path);
   }
 
-  /** Something flows to or from the peer. */
+  /** Something flows to or from the peer: data, or no more than keepalives, which do not make it active. */
   touch(id: number): void {
     const peer = this.#peers.get(id);
-    if (peer === undefined || peer.path === null || this.#isClosed) return;
+    if (peer === undefined || peer.path === null) return;
+    const { sentBytes, receivedBytes } = this.#options.transfer(id);
+    const flows = sentBytes + receivedBytes - peer.bytes > IDLE_BYTES;
+    if (flows || peer.path.isBusy(this.#options.nowMs())) this.#activate(peer, peer.path);
+  }
+
+  #activate(peer: Peer, path: PeerPath): void {
+    if (this.#isClosed) return;
     const nowMs = this.#options.nowMs();
     peer.activeUntilMs = nowMs + ACTIVE_MS;
     const isNew = !this.#active.has(peer);
     this.#active.add(peer);
-    const isBusy = peer.path.isBusy(nowMs);
+    const isBusy = path.isBusy(nowMs);
     if (isBusy) this.#busy.add(peer);
     if (isNew || isBusy) this.#schedule(isBusy ? STEP_MS : LOOK_MS);
   }
