@@ -145,8 +145,7 @@ export class PeerPath {
       this.#report(figures);
       const silent = figures.sent > last.sent && this.#losses.look(this.#remoteIndex, figures.sent);
       if (silent) this.#suspect(nowMs);
-    } else if (this.#prober !== null)
-      this.#lookAtRate(sentBytes, figures.receivedBytes - last.receivedBytes, nowMs);
+    } else if (this.#prober !== null) this.#lookAtRate(sentBytes, figures.receivedBytes - last.receivedBytes, nowMs);
   }
 
   /** Sends what is due: probes, questions, announcements. `mayBegin`: whether probing may begin. */

@@ -70,7 +70,8 @@ describe('two gigatuns', () => {
     const stranger = new Announcer(false);
     expect(talk(announcer, stranger, KEYPAIR_MS, () => false)).toBe(7);
     let later = 0;
-    for (let keypair = 2; keypair < 30; keypair += 1) later += talk(announcer, stranger, keypair * KEYPAIR_MS, () => false);
+    for (let keypair = 2; keypair < 30; keypair += 1)
+      later += talk(announcer, stranger, keypair * KEYPAIR_MS, () => false);
     expect(later).toBe(0);
   });
 

@@ -79,12 +79,15 @@ it('probes a gigatun as soon as something flows, eight at a time', () => {
 });
 
 it('probes a gigatun although another one has something to say more often than the timer runs', () => {
-  addPeer(0);
   addPeer(1);
+  control.take(1, HELLO);
+  bytes[1] = 5_000;
+  vi.advanceTimersByTime(1_000);
+  expect(kindsTo(1)).toContain('probe');
+  addPeer(0);
   control.take(0, HELLO);
-  const unheard = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: false });
   for (let step = 0; step < 150; step += 1) {
-    control.take(1, unheard);
+    control.take(1, HELLO);
     bytes[0] = (bytes[0] ?? 0) + 5_000;
     vi.advanceTimersByTime(20);
   }

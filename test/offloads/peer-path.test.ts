@@ -172,7 +172,7 @@ describe('a stranger', () => {
 
   it('to which groups flow slowly at once again gets single datagrams for a while', () => {
     connect(new End(), new End(false));
-    pass(5, 20);
+    pass(10, 20);
     pass(1, 3_000);
     expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'fast']);
     pass(4, 20);
