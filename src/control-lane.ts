@@ -290,6 +290,7 @@ export class ControlLane {
       case 'retire':
         this.#forgetInstall(action.keypairId);
         post({ type: 'retire', peer: action.peer, keypair: action.keypairId }, 'all');
+        this.offloads.retired(action.peer, action.keypairId);
         this.#keypairMemory.retire(action.keypairId, this.#lastToken);
         break;
       case 'keepalive':

@@ -22,6 +22,8 @@ const GSO_RETRY_FIRST_MS = 30_000;
 const GSO_RETRY_MOST_MS = 30 * 60_000;
 /** Control messages that a lane hands over in a second: a few peers may probe at once. */
 const CONTROL_PER_SECOND_MAX = 4_096;
+/** Of these, one peer's: more than the datagrams of a probe session in a second, and not all that there is. */
+const CONTROL_OF_PEER_PER_SECOND_MAX = 1_024;
 
 export interface LaneLimits {
   /** Most datagrams in one GSO send; 1 where there is no GSO. */
@@ -114,9 +116,15 @@ export class LaneContext {
     this.superKinds.settle(this.nowMs(), (kind, offUntilMs) => this.notify({ type: 'superPackets', kind, offUntilMs }));
   }
 
-  /** Whether one more control message may be handed over: a bounded number each second. */
-  admitControl(): boolean {
+  /** Whether one more control message of this peer may be handed over: a bounded number each second, of it and of all. */
+  admitControl(peer: LanePeer): boolean {
     const nowMs = this.nowMs();
+    if (nowMs - peer.controlSinceMs >= 1_000) {
+      peer.controlSinceMs = nowMs;
+      peer.controlCount = 0;
+    }
+    peer.controlCount += 1;
+    if (peer.controlCount > CONTROL_OF_PEER_PER_SECOND_MAX) return false;
     if (nowMs - this.#controlSinceMs >= 1_000) {
       this.#controlSinceMs = nowMs;
       this.#controlCount = 0;

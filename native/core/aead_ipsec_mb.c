@@ -120,6 +120,8 @@ static void run_gcm(gcm_routine *routine, struct aead_job *job, uint8_t *tag) {
   struct gcm_scratch scratch;
   routine(job->key->derived, &scratch, job->data, job->data, job->length, job->nonce, job->associated,
           job->associated_length, tag, TAG_LENGTH);
+  // It holds what the key yields for this message.
+  secret_zero(&scratch, sizeof scratch);
 }
 
 static void mb_seal(void *opaque, struct aead_job *job) {

@@ -1,7 +1,8 @@
 /**
  * Which kinds of super-packet the TUN takes from this lane. One that the kernel refuses (EINVAL) where its packets pass one
  * by one is left out for a while, then ever longer, and tried again. Changed only between two batches, when no run is open,
- * so that no packet overtakes another of its flow.
+ * so that a run is of one kind. The packets of a refused one are written after what else was written with it: later ones of
+ * their flow may overtake them then, and not again before the kind is tried again.
  */
 import { Backoff } from '../offloads/backoff.ts';
 import { GSO } from '../packet/virtio-header.ts';

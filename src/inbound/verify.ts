@@ -81,7 +81,7 @@ export class Verifier {
     const { arena, ledger, notify } = this.#lane;
     const length = controlMessageLength(arena.view, offset, plaintextLength);
     if (length === 0) ledger.drops[DROP.IN_NOT_IP] += 1;
-    else if (!this.#lane.admitControl()) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
+    else if (!this.#lane.admitControl(peer)) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
     else {
       ledger.counts[COUNTER.CONTROL_RX] += 1;
       notify({

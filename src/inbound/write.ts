@@ -68,7 +68,10 @@ export class TunWriter {
     }
   }
 
-  /** A super-packet that the kernel does not take goes packet by packet; if that works, its kind is left out for a while. */
+  /**
+   * A super-packet that the kernel does not take goes packet by packet, after the other writes of this flush; if that works,
+   * its kind is left out for a while.
+   */
   #repeat(at: number): void {
     const { counts, drops } = this.#lane.ledger;
     const gsoType = gsoTypeOf(this.#lane, at);

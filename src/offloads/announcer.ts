@@ -6,7 +6,8 @@
  * itself too; until then, the announcement is repeated on a new keypair once an hour at most. Between two that know each
  * other each new keypair brings an announcement each way, so that a peer that has become another program is noticed: one
  * that was silent for a whole keypair is no gigatun any more. An announcement says whether the sender has heard the other's;
- * one that was not heard is repeated a few times.
+ * one that was not heard is repeated a few times, as are those to a peer that was heard on the last keypair and not yet on
+ * this one: two that get lost must not end it.
  */
 import { CAPABILITY, type ControlMessage } from '../protocol/control-message.ts';
 
@@ -42,7 +43,8 @@ export class Announcer {
 
   /** When `due` has something to say, ms; Infinity for never. */
   get dueMs(): number {
-    const repeats = this.#heardOnThis && !this.#confirmed && this.#sends < SENDS_PER_KEYPAIR_MAX;
+    const waits = this.#heardOnThis ? !this.#confirmed : this.#heardOnLast;
+    const repeats = waits && this.#sends > 0 && this.#sends < SENDS_PER_KEYPAIR_MAX;
     return repeats ? this.#lastSentMs + REPEAT_FIRST_MS * 2 ** this.#sends : Number.POSITIVE_INFINITY;
   }
 

@@ -19,6 +19,8 @@ const ACTIVE_MS = 15_000;
 const PROBING_PEERS_MAX = 8;
 /** Keypairs of a peer that lanes have and do not send with yet. */
 const KEYPAIRS_WAITING_MAX = 2;
+/** What keepalives amount to between two looks; a peer to and from which no more goes is idle. */
+const IDLE_BYTES = 1_024;
 /** Sends control messages; any lane could. */
 const LANE = 0;
 
@@ -66,8 +68,8 @@ interface Peer {
   readonly choice: PeerChoice;
   path: PeerPath | null;
   waiting: readonly Keypair[];
-  /** Counters of the keypair that lanes send with. */
-  current: KeypairMemory | null;
+  /** The keypair that lanes send with: its counters. */
+  current: { readonly id: number; readonly memory: KeypairMemory } | null;
   activeUntilMs: number;
   /** Until then a lane sends no groups, ms. */
   refusedUntilMs: number;
@@ -80,8 +82,12 @@ export class OffloadControl {
   readonly #active: Set<Peer> = new Set();
   /** Active peers that are probed, or that an announcement is due to. */
   readonly #busy: Set<Peer> = new Set();
+  /** Of these, how many are probed: counted at the start of a turn, then carried along. */
+  #probing = 0;
   #lookedMs = 0;
   #timer: NodeJS.Timeout | null = null;
+  /** When the timer that runs is due; Infinity for none. */
+  #dueMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: OffloadControlOptions) {
@@ -108,11 +114,19 @@ export class OffloadControl {
     const peer = this.#peers.get(id);
     const promoted = peer?.waiting.find((known) => known.id === keypair);
     if (peer === undefined || promoted === undefined) return;
-    peer.current = new KeypairMemory(promoted.memory.memory, promoted.memory.offset);
+    peer.current = { id: keypair, memory: new KeypairMemory(promoted.memory.memory, promoted.memory.offset) };
     peer.waiting = [];
     peer.path ??= this.#openPath(peer);
     peer.path.newKeypair(promoted.localIndex, promoted.remoteIndex, this.#options.nowMs());
-    this.touch(id);
+    this.#activate(peer, peer.path);
+  }
+
+  /** A keypair that is gone: its memory will be another's. */
+  retired(id: number, keypair: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.waiting = peer.waiting.filter((known) => known.id !== keypair);
+    if (peer.current?.id === keypair) peer.current = null;
   }
 
   /** A control message that a lane handed over. */
@@ -120,18 +134,25 @@ export class OffloadControl {
     const peer = this.#peers.get(id);
     if (peer === undefined || peer.path === null) return;
     peer.path.take(message, this.#figuresOf(peer), this.#options.nowMs());
-    this.touch(id);
+    this.#activate(peer, peer.path);
   }
 
-  /** Something flows to or from the peer. */
+  /** Something flows to or from the peer: data, or no more than keepalives, which do not make it active. */
   touch(id: number): void {
     const peer = this.#peers.get(id);
-    if (peer === undefined || peer.path === null || this.#isClosed) return;
+    if (peer === undefined || peer.path === null) return;
+    const { sentBytes, receivedBytes } = this.#options.transfer(id);
+    const flows = sentBytes + receivedBytes - peer.bytes > IDLE_BYTES;
+    if (flows || peer.path.isBusy(this.#options.nowMs())) this.#activate(peer, peer.path);
+  }
+
+  #activate(peer: Peer, path: PeerPath): void {
+    if (this.#isClosed) return;
     const nowMs = this.#options.nowMs();
     peer.activeUntilMs = nowMs + ACTIVE_MS;
     const isNew = !this.#active.has(peer);
     this.#active.add(peer);
-    const isBusy = peer.path.isBusy(nowMs);
+    const isBusy = path.isBusy(nowMs);
     if (isBusy) this.#busy.add(peer);
     if (isNew || isBusy) this.#schedule(isBusy ? STEP_MS : LOOK_MS);
   }
@@ -189,23 +210,27 @@ export class OffloadControl {
     this.#tellLanes(peer.id, shapes);
     const isWhole = shapes.datagramsMax === this.#options.datagramsMax && shapes.shortTail;
     const text = isWhole ? 'datagrams go to the peer in groups of any shape again' : SHAPED[why];
-    this.#options.log[isWhole ? 'info' : 'warn'](text, { peer: peer.name, ...shapes });
+    const level = why === 'slow' || why === 'fast' ? 'debug' : isWhole ? 'info' : 'warn';
+    this.#options.log[level](text, { peer: peer.name, ...shapes });
   }
 
   #tellLanes(peer: number, shapes: GroupShapes): void {
     this.#options.post({ type: 'groups', peer, ...shapes }, 'all');
   }
 
+  /** A timer that runs is never put off: else words of one peer that come often enough would starve all others. */
   #schedule(delayMs: number): void {
-    if (this.#timer !== null) {
-      if (delayMs >= LOOK_MS) return;
-      clearTimeout(this.#timer);
-    }
+    const dueMs = this.#options.nowMs() + delayMs;
+    if (dueMs >= this.#dueMs) return;
+    this.#dueMs = dueMs;
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#turn(), delayMs);
   }
 
   #turn(): void {
     this.#timer = null;
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#countProbing();
     const nowMs = this.#options.nowMs();
     if (nowMs - this.#lookedMs >= LOOK_MS) {
       this.#lookedMs = nowMs;
@@ -213,6 +238,11 @@ export class OffloadControl {
     }
     for (const peer of this.#busy) this.#step(peer, nowMs);
     if (this.#active.size > 0) this.#schedule(this.#busy.size > 0 ? STEP_MS : LOOK_MS);
+  }
+
+  #countProbing(): void {
+    this.#probing = 0;
+    for (const { path } of this.#busy) if (path?.isProbing === true) this.#probing += 1;
   }
 
   #look(peer: Peer, nowMs: number): void {
@@ -228,17 +258,17 @@ export class OffloadControl {
   #step(peer: Peer, nowMs: number): void {
     const { path } = peer;
     if (path === null) return;
-    let probing = 0;
-    for (const busy of this.#busy) if (busy.path?.isProbing === true) probing += 1;
-    path.step(nowMs, this.#options.mtu(), probing < PROBING_PEERS_MAX);
+    const before = path.isProbing;
+    path.step(nowMs, this.#options.mtu(), this.#probing < PROBING_PEERS_MAX);
+    this.#probing += Number(path.isProbing) - Number(before);
     if (path.isBusy(nowMs)) this.#busy.add(peer);
     else this.#busy.delete(peer);
   }
 
   #figuresOf(peer: Peer): PathFigures {
-    const { current } = peer;
+    const current = peer.current?.memory;
     const transfer = this.#options.transfer(peer.id);
-    if (current === null) return { ...transfer, sent: 0, newest: 0, count: 0 };
+    if (current === undefined) return { ...transfer, sent: 0, newest: 0, count: 0 };
     current.lock();
     const sent = current.counters[NEXT_COUNTER];
     const newest = current.counters[NEWEST_RECEIVED];
@@ -250,6 +280,8 @@ export class OffloadControl {
 
 const SHAPED: Readonly<Record<ShapeReason, string>> = {
   probed: 'the path does not carry all groups of datagrams: the peer gets those that it carries',
-  slow: 'little comes through to the peer: it gets single datagrams, until they flow fast',
+  slow: 'little flows to the peer: it gets single datagrams, until they flow fast',
+  blamed: 'little comes through to the peer in groups of datagrams: it gets single ones for a while',
   fast: 'datagrams go to the peer in groups again',
+  retried: 'datagrams go to the peer in groups again, for a trial',
 };

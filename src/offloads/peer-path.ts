@@ -15,7 +15,7 @@ import { LossWatch } from './loss-watch.ts';
 import type { PeerOffloads } from './offload-name.ts';
 import { ProbeArrivals } from './probe-arrivals.ts';
 import { RateWatch } from './rate-watch.ts';
-import { ShapeProber } from './shape-prober.ts';
+import { type ProbeStep, ShapeProber } from './shape-prober.ts';
 
 /** Control messages that this peer's lane sends, group by group, each message the plaintext of a datagram. */
 export type ControlGroups = readonly (readonly Uint8Array[])[];
@@ -27,7 +27,8 @@ export interface PathHost {
   readonly shape: (shapes: GroupShapes, why: ShapeReason) => void;
 }
 
-export type ShapeReason = 'probed' | 'slow' | 'fast';
+/** `slow` and `fast`: the rate is what groups are for, or not; `blamed` and `retried`: groups seem to be what slows it down. */
+export type ShapeReason = 'probed' | 'slow' | 'fast' | 'blamed' | 'retried';
 
 /** What the control lane reads of a peer once a second while something flows; the keypair's figures are of the current one. */
 export interface PathFigures {
@@ -50,6 +51,8 @@ export interface PathOptions {
 
 /** A report is worth a message from so many new arrivals on, or as soon as something is missing. */
 const REPORT_ARRIVALS_MIN = 16;
+/** Sessions begin no closer, however often the peer moves: messages passed on from elsewhere must not bring hundreds there. */
+const SESSION_INTERVAL_MS = 10_000;
 /** Datagrams in answer to a peer's probes, per second. */
 const ANSWERS_PER_SECOND_MAX = 32;
 
@@ -62,6 +65,8 @@ export class PeerPath {
   readonly #arrivals: ProbeArrivals = new ProbeArrivals();
   readonly #datagramsMax: number;
   #started = false;
+  /** When the last session began, ms. */
+  #beganMs = Number.NEGATIVE_INFINITY;
   #localIndex = 0;
   #remoteIndex = 0;
   #last: PathFigures = { sentBytes: 0, receivedBytes: 0, sent: 0, newest: 0, count: 0 };
@@ -140,23 +145,36 @@ export class PeerPath {
       this.#report(figures);
       const silent = figures.sent > last.sent && this.#losses.look(this.#remoteIndex, figures.sent);
       if (silent) this.#suspect(nowMs);
-    } else if (this.#prober !== null && this.#rate.look(sentBytes, figures.receivedBytes - last.receivedBytes, nowMs))
-      this.#tell(this.#rate.groups ? 'fast' : 'slow');
+    } else if (this.#prober !== null) this.#lookAtRate(sentBytes, figures.receivedBytes - last.receivedBytes, nowMs);
   }
 
   /** Sends what is due: probes, questions, announcements. `mayBegin`: whether probing may begin. */
   step(nowMs: number, mtu: number, mayBegin: boolean): void {
     this.#say(this.#announcer.due(nowMs));
-    const step = this.isGigatun && this.#started ? (this.#prober?.step(nowMs, mayBegin) ?? null) : null;
+    const step = this.isGigatun && this.#started ? this.#probe(nowMs, mayBegin) : null;
     if (step?.kind === 'round') this.#host.send(roundMessages(step.round, step.groups, mtu));
     else if (step?.kind === 'ask') this.#say({ kind: 'ask', round: step.round });
     else if (step?.kind === 'verdict' && step.before !== step.after) this.#tell('probed');
   }
 
+  #lookAtRate(sentBytes: number, receivedBytes: number, nowMs: number): void {
+    const wasBlamed = this.#rate.retryMs > 0;
+    if (!this.#rate.look(sentBytes, receivedBytes, nowMs)) return;
+    if (this.#rate.groups) this.#tell(wasBlamed ? 'retried' : 'fast');
+    else this.#tell(this.#rate.retryMs > 0 ? 'blamed' : 'slow');
+  }
+
+  #probe(nowMs: number, mayBegin: boolean): ProbeStep | null {
+    const wasProbing = this.isProbing;
+    const step = this.#prober?.step(nowMs, mayBegin && nowMs - this.#beganMs >= SESSION_INTERVAL_MS) ?? null;
+    if (!wasProbing && this.isProbing) this.#beganMs = nowMs;
+    return step;
+  }
+
   #announced(message: Extract<ControlMessage, { kind: 'announce' }>, nowMs: number): void {
     const wasGigatun = this.isGigatun;
     this.#say(this.#announcer.take(message, nowMs));
-    if (!wasGigatun && this.isGigatun && this.#prober !== null && !this.#rate.groups) this.#tell('fast');
+    if (!wasGigatun && this.isGigatun && (this.#prober?.isDemoted === true || !this.#rate.groups)) this.#tell('probed');
   }
 
   /** Probing begins when something flows, so that idle peers cost nothing. */
@@ -167,7 +185,7 @@ export class PeerPath {
 
   #becameStranger(): void {
     this.#started = false;
-    if (this.#prober?.isDemoted === true) this.#tell('fast');
+    if (this.#prober?.isDemoted === true || !this.#rate.groups) this.#tell(this.#rate.groups ? 'fast' : 'slow');
   }
 
   #takeFromGigatun(message: ControlMessage, figures: PathFigures, nowMs: number): void {

@@ -5,6 +5,7 @@
  * rounds follow until each shape has passed once or failed three times. A shape passes when half of its datagrams (its
  * tail, if that is the question) arrived in any of its groups; it fails in a round when no group did although more than
  * half of the single datagrams beside it arrived. So lost datagrams alone demote nothing, and what never works is found.
+ * A session to which nothing at all is answered ends with its first full round: who it went to may not have asked for it.
  *
  * The verdict stands until the next session: for demoted shapes after half a minute, then ever later; at once when the
  * peer has moved; and when losses look like it, but not again and again while all is well.
@@ -149,7 +150,7 @@ export class ShapeProber {
   #isDecided(): boolean {
     const rows = this.#rows ?? [];
     const decided = rows.every((row) => row.passed || isFailed(row) || (row.shortTail && isFailed(equalOf(rows, row))));
-    return decided || this.#fullRounds >= FULL_ROUNDS_MAX;
+    return decided || this.#fullRounds >= (this.#answered ? FULL_ROUNDS_MAX : 1);
   }
 
   #end(nowMs: number): ProbeStep {

@@ -162,7 +162,8 @@ function sendSingly(lane: LaneContext, send: number, errno: number): void {
   const peer = lane.peers[words[send + UDP_SEND.PEER]];
   if (sent === 0) return;
   if (errno !== ERRNO.EIO) {
-    if (peer === undefined) return;
+    // Told once: several groups of a batch may be refused.
+    if (peer === undefined || peer.gsoOffUntilMs > lane.nowMs()) return;
     peer.gsoOffUntilMs = lane.nowMs() + GSO_RETRY_MS;
     lane.notify({ type: 'groupsRefused', peer: peer.id, errno, offUntilMs: peer.gsoOffUntilMs });
   } else lane.demoteGso(errno);

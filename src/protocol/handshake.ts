@@ -136,7 +136,10 @@ export class PeerHandshake {
     const keys = { ephemeral, localStatic: this.#localStatic, remoteStatic: this.#publicKey, staticStatic };
     const timestamp = nextTimestamp(realMs, this.#timestampSent);
     const noise = writeInitiation(state, keys, timestamp);
-    if (noise === null) return 'bad key exchange';
+    if (noise === null) {
+      state.clear();
+      return 'bad key exchange';
+    }
     this.#timestampSent = timestamp;
     const localIndex = this.#tools.indices.take(this.#peer);
     this.#waiting = { state, ephemeral, localIndex };
@@ -164,7 +167,10 @@ export class PeerHandshake {
     const remoteEphemeral = message.noise.subarray(0, KEY_LENGTH);
     const keys = { ephemeral, remoteEphemeral, remoteStatic: this.#publicKey, presharedKey: this.#presharedKey };
     const noise = writeResponse(state, keys, NOTHING);
-    if (noise === null) return 'bad key exchange';
+    if (noise === null) {
+      state.clear();
+      return 'bad key exchange';
+    }
     const localIndex = this.#tools.indices.take(this.#peer);
     const { initiatorKey, responderKey } = state.split();
     const remoteIndex = message.sender;

@@ -75,7 +75,11 @@ export interface ResponseKeys {
 export function writeResponse(state: SymmetricState, keys: ResponseKeys, payload: Uint8Array): Uint8Array | null {
   const ephemeralEphemeral = sharedSecret(keys.ephemeral.privateKey, keys.remoteEphemeral);
   const staticEphemeral = sharedSecret(keys.ephemeral.privateKey, keys.remoteStatic);
-  if (ephemeralEphemeral === null || staticEphemeral === null) return null;
+  if (ephemeralEphemeral === null || staticEphemeral === null) {
+    ephemeralEphemeral?.fill(0);
+    staticEphemeral?.fill(0);
+    return null;
+  }
   const key = mixResponse(state, keys.ephemeral.publicKey, ephemeralEphemeral, staticEphemeral, keys.presharedKey);
   return join(keys.ephemeral.publicKey, state.seal(key, payload));
 }
@@ -95,7 +99,11 @@ export function readResponse(
   const remoteEphemeral = message.subarray(0, KEY_LENGTH);
   const ephemeralEphemeral = sharedSecret(keys.ephemeral.privateKey, remoteEphemeral);
   const staticEphemeral = sharedSecret(keys.localStatic.privateKey, remoteEphemeral);
-  if (ephemeralEphemeral === null || staticEphemeral === null) return null;
+  if (ephemeralEphemeral === null || staticEphemeral === null) {
+    ephemeralEphemeral?.fill(0);
+    staticEphemeral?.fill(0);
+    return null;
+  }
   const state = before.clone();
   const key = mixResponse(state, remoteEphemeral, ephemeralEphemeral, staticEphemeral, keys.presharedKey);
   const payload = state.unseal(key, message.subarray(KEY_LENGTH));

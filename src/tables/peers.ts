@@ -92,6 +92,9 @@ export class LanePeer {
   groupShortTail = true;
   /** Until then (ms) this peer gets no datagram groups: one was refused for its size. */
   gsoOffUntilMs = 0;
+  /** Control messages of this peer in the second that began then, ms; 0 for none yet. */
+  controlSinceMs = 0;
+  controlCount = 0;
   /** Staged packets: first and last slot of the chain (-1 for none) and their count. */
   stagedFirst = -1;
   stagedLast = -1;

@@ -172,13 +172,25 @@ describe('a control message', () => {
     expect(lane.drops()).toEqual({ IN_NOT_IP: 3 });
   });
 
-  it('is handed over 4,096 times a second at most', () => {
-    for (let counter = 0; counter < 4_100; counter += 1) receive({ counter, plaintext: padded(announcement) });
-    expect(eventsOf('control').length).toBe(4_096);
-    expect(lane.drops()).toEqual({ IN_CONTROL_QUEUE: 4 });
+  it('is handed over 1,024 times a second at most from one peer, which takes nothing from another', () => {
+    for (let counter = 0; counter < 1_030; counter += 1) receive({ counter, plaintext: padded(announcement) });
+    expect(eventsOf('control').length).toBe(1_024);
+    expect(lane.drops()).toEqual({ IN_CONTROL_QUEUE: 6 });
+    receive({ plaintext: padded(announcement) }, 1);
+    expect(eventsOf('control').length).toBe(1_025);
     lane.addon.nowMs += 1_000;
-    receive({ counter: 4_100, plaintext: padded(announcement) });
-    expect(eventsOf('control').length).toBe(4_097);
+    receive({ counter: 1_030, plaintext: padded(announcement) });
+    expect(eventsOf('control').length).toBe(1_026);
+  });
+
+  it('is handed over 4,096 times a second at most from all', () => {
+    const many = Array.from({ length: 5 }, (_, at) => lane.addPeer(10 + at));
+    const admitted = many.map((peer) => {
+      let count = 0;
+      for (let message = 0; message < 1_024; message += 1) count += Number(lane.context.admitControl(peer));
+      return count;
+    });
+    expect(admitted).toEqual([1_024, 1_024, 1_024, 1_024, 0]);
   });
 });
 

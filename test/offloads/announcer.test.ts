@@ -56,6 +56,25 @@ describe('two gigatuns', () => {
     expect([left.isHeard, left.capabilities]).toEqual([false, 0]);
   });
 
+  it('know each other still when the first announcements on a new keypair get lost', () => {
+    const [left, right] = [new Announcer(true), new Announcer(true)];
+    talk(left, right, 0, () => false);
+    expect(talk(left, right, KEYPAIR_MS, (number) => number <= 2)).toBeGreaterThan(2);
+    for (const end of [left, right]) end.newKeypair(2 * KEYPAIR_MS);
+    expect([left.isHeard, right.isHeard]).toEqual([true, true]);
+  });
+
+  it('tell one that has become a stranger a few times, and then once in an hour', () => {
+    const announcer = new Announcer(true);
+    talk(announcer, new Announcer(true), 0, () => false);
+    const stranger = new Announcer(false);
+    expect(talk(announcer, stranger, KEYPAIR_MS, () => false)).toBe(7);
+    let later = 0;
+    for (let keypair = 2; keypair < 30; keypair += 1)
+      later += talk(announcer, stranger, keypair * KEYPAIR_MS, () => false);
+    expect(later).toBe(0);
+  });
+
   it('find each other again when one was started anew', () => {
     const left = new Announcer(true);
     talk(left, new Announcer(true), 0, () => false);

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Logger } from '../../src/control/log.ts';
 import { OffloadControl } from '../../src/offloads/offload-control.ts';
 import { decodeControlMessage, encodeControlMessage } from '../../src/protocol/control-message.ts';
-import { KeypairMemory, NEXT_COUNTER } from '../../src/tables/keypair-memory.ts';
+import { KeypairMemory, NEWEST_RECEIVED, NEXT_COUNTER, RECEIVED_COUNT } from '../../src/tables/keypair-memory.ts';
 import type { LaneCommand } from '../../src/tables/lane-messages.ts';
 
 let posted: { command: LaneCommand; to: number | 'all' }[];
@@ -76,6 +76,50 @@ it('probes a gigatun as soon as something flows, eight at a time', () => {
   }
   expect(probed()).toBe(20);
   expect(posted.filter(({ command }) => command.type === 'groups')).toEqual([]);
+});
+
+it('probes a gigatun although another one has something to say more often than the timer runs', () => {
+  addPeer(1);
+  control.take(1, HELLO);
+  bytes[1] = 5_000;
+  vi.advanceTimersByTime(1_000);
+  expect(kindsTo(1)).toContain('probe');
+  addPeer(0);
+  control.take(0, HELLO);
+  for (let step = 0; step < 150; step += 1) {
+    control.take(1, HELLO);
+    bytes[0] = (bytes[0] ?? 0) + 5_000;
+    vi.advanceTimersByTime(20);
+  }
+  expect(kindsTo(0)).toContain('probe');
+});
+
+it('rests while there are keepalives alone, and looks when more flows', () => {
+  addPeer(0);
+  vi.advanceTimersByTime(60_000);
+  bytes[0] = 1_000;
+  control.touch(0);
+  expect(vi.getTimerCount()).toBe(0);
+  bytes[0] = 1_100;
+  control.touch(0);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(60_000);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('looks no longer at the memory of a keypair that is retired, sent with or not', () => {
+  const memory = addPeer(0);
+  const other = KeypairMemory.allocate();
+  control.installed(0, 200, 3, 4, { memory: other, offset: 0 });
+  control.retired(0, 200);
+  control.promoted(0, 200);
+  expect(kindsTo(0)).toEqual(['announce']);
+  control.take(0, HELLO);
+  memory.counters[NEWEST_RECEIVED] = 1_000;
+  memory.counters[RECEIVED_COUNT] = 1_000;
+  control.retired(0, 100);
+  vi.advanceTimersByTime(5_000);
+  expect(kindsTo(0)).not.toContain('received');
 });
 
 it('tells all lanes of a peer that gets no groups, and shows it', () => {

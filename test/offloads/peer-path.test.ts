@@ -6,6 +6,7 @@ import { ProbeArrivals } from '../../src/offloads/probe-arrivals.ts';
 import { type ControlMessage, decodeControlMessage, encodeControlMessage } from '../../src/protocol/control-message.ts';
 
 const MTU = 1_420;
+const ANNOUNCEMENT = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: true });
 
 /** One end: its path, what it sent, and the figures that its lanes would have. */
 class End {
@@ -66,6 +67,8 @@ function pass(seconds: number, datagrams = 100, share = 1): void {
 
 const kindsOf = (end: End): string[] => [...new Set(end.sent.map(({ kind }) => kind))].sort();
 
+const probesOf = (end: End): number => end.sent.filter(({ kind }) => kind === 'probe').length;
+
 beforeEach(() => connect(new End(), new End()));
 
 describe('two gigatuns', () => {
@@ -104,12 +107,23 @@ describe('two gigatuns', () => {
   });
 
   it('begin anew when the peer has moved', () => {
-    a.carries = () => true;
-    pass(3);
-    const probes = a.sent.filter(({ kind }) => kind === 'probe').length;
+    pass(12);
+    const probes = probesOf(a);
     a.path.moved(nowMs);
     pass(1);
-    expect(a.sent.filter(({ kind }) => kind === 'probe').length).toBe(2 * probes);
+    expect(probesOf(a)).toBe(2 * probes);
+  });
+
+  it('begin anew once in ten seconds, however often the peer moves, and once more after its last move', () => {
+    pass(12);
+    const probes = probesOf(a);
+    for (let move = 0; move < 30; move += 1) {
+      a.path.moved(nowMs);
+      pass(1);
+    }
+    expect(probesOf(a)).toBe(4 * probes);
+    pass(20);
+    expect(probesOf(a)).toBe(5 * probes);
   });
 
   it('forget a peer that does not announce itself any more, and what was found out with it', () => {
@@ -119,6 +133,17 @@ describe('two gigatuns', () => {
     for (const keypair of [1, 2, 3]) a.path.newKeypair(11 + keypair, 22 + keypair, nowMs);
     expect(a.path.isGigatun).toBe(false);
     expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'fast']);
+  });
+
+  it('remember what was found out with a peer that announces itself again', () => {
+    a.carries = (datagrams) => datagrams === 1;
+    pass(10);
+    a.other = null;
+    for (const keypair of [1, 2]) a.path.newKeypair(11 + keypair, 22 + keypair, nowMs);
+    const told = a.shapes.length;
+    a.path.take(ANNOUNCEMENT, a.figures, nowMs);
+    expect(a.shapes.slice(told)).toEqual([[{ datagramsMax: 1, shortTail: true }, 'probed']]);
+    expect(a.path.shapes).toEqual({ datagramsMax: 1, shortTail: true });
   });
 });
 
@@ -143,6 +168,27 @@ describe('a stranger', () => {
     connect(new End(), new End(false));
     pass(5, 20);
     expect(a.shapes).toEqual([[{ datagramsMax: 1, shortTail: true }, 'slow']]);
+  });
+
+  it('to which groups flow slowly at once again gets single datagrams for a while', () => {
+    connect(new End(), new End(false));
+    pass(10, 20);
+    pass(1, 3_000);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'fast']);
+    pass(4, 20);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 1, shortTail: true }, 'blamed']);
+    expect(a.path.retryMs).toBeGreaterThan(nowMs);
+    pass(40, 3_000);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'retried']);
+  });
+
+  it('that announces itself after all gets groups, and single datagrams when it is one again', () => {
+    connect(new End(), new End(false));
+    pass(5, 20);
+    a.path.take(ANNOUNCEMENT, a.figures, nowMs);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 64, shortTail: true }, 'probed']);
+    for (const keypair of [1, 2]) a.path.newKeypair(11 + keypair, 22 + keypair, nowMs);
+    expect(a.shapes.at(-1)).toEqual([{ datagramsMax: 1, shortTail: true }, 'slow']);
   });
 });
 

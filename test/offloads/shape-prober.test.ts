@@ -47,6 +47,8 @@ class Path {
   nowMs = 0;
   readonly verdicts: GroupShapes[] = [];
   readonly rounds: (readonly ProbeGroup[])[] = [];
+  /** Answers that arrived. */
+  answered = 0;
   readonly #loss: number;
   readonly #random: () => number;
   #bits = new Uint8Array(0);
@@ -73,8 +75,10 @@ class Path {
       }
       this.nowMs += STEP_MS;
       for (const { dueMs, round, bits } of this.#answers.splice(0))
-        if (dueMs <= this.nowMs) this.prober.arrived(round, bits);
-        else this.#answers.push({ dueMs, round, bits });
+        if (dueMs <= this.nowMs) {
+          this.answered += 1;
+          this.prober.arrived(round, bits);
+        } else this.#answers.push({ dueMs, round, bits });
     }
     return this.prober.shapes;
   }
@@ -138,7 +142,13 @@ describe('a prober', () => {
       fc.property(fc.double({ min: 0, max: 0.25, noNaN: true }), fc.integer(), (loss, seed) => {
         const path = new Path(middle, loss, seed);
         path.prober.start(0);
-        expect(path.run(30_000)).toEqual(shapes);
+        path.run(30_000);
+        for (let tries = 0; path.answered === 0 && tries < 10; tries += 1) {
+          path.nowMs += 10 * 60_000;
+          path.prober.suspect(path.nowMs);
+          path.run(30_000);
+        }
+        expect(path.prober.shapes).toEqual(shapes);
       }),
       { numRuns: 60 },
     );
@@ -165,6 +175,15 @@ describe('a prober', () => {
     mute.prober.start(0);
     expect(mute.run(60_000)).toEqual(WHOLE);
     expect(mute.verdicts.length).toBe(1);
+  });
+
+  it('sends no more than one full round where nothing is answered', () => {
+    const path = new Path(carriesAll, 1);
+    path.prober.start(0);
+    path.run(60_000);
+    expect(path.rounds.map(({ length }) => length > 1)).toEqual([false, true]);
+    path.run(60 * 60_000);
+    expect(path.rounds.length).toBe(2);
   });
 
   it('promotes again once the middle is mended: after half a minute, or ever later', () => {

@@ -80,10 +80,24 @@ describe('the rate to a stock peer', () => {
     expect(looks(watch, new Array(50).fill(fast), 38_000)).not.toContain(true);
   });
 
+  it('of a sender in bursts is no proof against groups that have flown fast', () => {
+    const watch = new RateWatch();
+    const burst = [fast, fast, slow, slow, slow, fast] as const;
+    const ons = looks(watch, [...burst, ...burst, ...burst], 1_000);
+    expect(ons).toEqual(new Array(3).fill([true, true, true, true, false, true]).flat());
+    expect(watch.retryMs).toBe(0);
+  });
+
   it('that is high one way while nothing comes back switches them off for a trial', () => {
     const watch = new RateWatch();
     const oneWay = [50 * MEGABYTE, 0] as const;
-    expect(looks(watch, new Array(8).fill(oneWay), 1_000)).toEqual([...new Array(7).fill(true), false]);
-    expect(watch.retryMs).toBe(8_000 + 30_000);
+    expect(looks(watch, new Array(12).fill(oneWay), 1_000)).toEqual([...new Array(11).fill(true), false]);
+    expect(watch.retryMs).toBe(12_000 + 30_000);
+  });
+
+  it('that is high one way leaves groups on where a keepalive comes back every ten seconds', () => {
+    const watch = new RateWatch();
+    const minute = Array.from({ length: 60 }, (_, second) => [50 * MEGABYTE, second % 10 === 9 ? 32 : 0] as const);
+    expect(looks(watch, minute, 1_000)).not.toContain(false);
   });
 });

@@ -249,6 +249,14 @@ describe('a group that GSO cannot carry', () => {
     },
   );
 
+  it('for its length is told once, however many of its peer a batch has', () => {
+    refuseGroups(E.EMSGSIZE);
+    peers[0].groupDatagramsMax = 3;
+    sendGroup(0, 9);
+    expect(countersOf(lane.addon.udpSends)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(toldOf('groups').length).toBe(1);
+  });
+
   it('does not switch GSO off when its datagrams fail as well', () => {
     lane.addon.sendErrno = () => E.EIO;
     sendGroup(0, 5);

@@ -2,6 +2,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import { DeviceMachine } from '../../src/protocol/device-machine.ts';
+import { writeResponse } from '../../src/protocol/noise.ts';
+import { SymmetricState } from '../../src/protocol/symmetric-state.ts';
 import * as x25519 from '../../src/protocol/x25519.ts';
 import { failureIn, messageIn, NO_TIMES, only, seededBytes, twoSides } from './support.ts';
 
@@ -47,6 +49,22 @@ describe('the secret of the static keys', () => {
     expect(failureIn(a.machine.wantHandshake(low, 9_000, 9_000))).toBe('bad key exchange');
     expect(exchanges).not.toHaveBeenCalled();
   });
+
+  it.each(['ephemeral', 'static'] as const)(
+    'that fails for the %s key leaves no other secret of a response',
+    (which) => {
+      const [ephemeral, remote] = [x25519.generateKeyPair(), x25519.generateKeyPair()];
+      const zeros = new Uint8Array(32);
+      const presharedKey = zeros;
+      const remoteEphemeral = which === 'ephemeral' ? zeros : remote.publicKey;
+      const remoteStatic = which === 'static' ? zeros : remote.publicKey;
+      const state = SymmetricState.start('chacha20-poly1305', zeros, remote.publicKey);
+      exchanges.mockClear();
+      expect(writeResponse(state, { ephemeral, remoteEphemeral, remoteStatic, presharedKey }, zeros)).toBeNull();
+      const secrets = exchanges.mock.results.map(({ value }) => value as Uint8Array | null);
+      expect(secrets.map((secret) => secret?.some((byte) => byte !== 0) ?? null).sort()).toEqual([false, null]);
+    },
+  );
 
   it('is zeroed when the peer goes', () => {
     const { a } = twoSides();
