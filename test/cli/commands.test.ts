@@ -99,7 +99,7 @@ suite('a mistake', () => {
     [['up'], 2, "missing required argument 'config'"],
     [['up', 'a', 'b'], 2, 'too many arguments'],
     [['show', '--jsn'], 2, 'Did you mean --json?'],
-    [['up', '--lanes', '0', 'x'], 2, 'Expected a number of lanes from 1 to 64, got "0"'],
+    [['up', '--lanes', '0', 'x'], 2, 'Expected "auto" or a number of lanes from 1 to 64, got "0"'],
     [['up', '--mtu', 'big', 'x'], 2, 'Expected an MTU from 68 to 65456'],
     [['stats', '--watch', 'wg0'], 2, 'name the interface before --watch'],
     [['demo', '--seconds', '0'], 2, 'Expected a number from 1 to 3600'],
