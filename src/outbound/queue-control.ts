@@ -9,8 +9,12 @@
  * many bytes came since it was empty: a burst that is longer than BURST_BYTES is a long queue.
  */
 
-/** What may come out of the queue before it is found empty, bytes: 16 super-packets, about 1.7 ms at 5 Gbit/s. */
-export const BURST_BYTES = 1_048_576;
+/**
+ * What may come out of the queue before it is found empty, bytes: 64 super-packets, about 7 ms at 5 Gbit/s. One TCP stream
+ * with the kernel's usual window stays below it; 1 MiB gives a quarter of the latency and costs such a stream up to a fifth
+ * of its throughput on few cores (docs/performance.md).
+ */
+export const BURST_BYTES = 4_194_304;
 /** Time for a sender to hear of a first signal and to slow down, ns. */
 export const SIGNAL_INTERVAL_NS = 2e7;
 /** Signals come no oftener than this many times as often as the first: a queue that others fill is no reason to stop TCP. */

@@ -80,7 +80,7 @@ describe('a TUN queue that is not emptied', () => {
       kind === 'tcp'
         ? { kind, ip, tcp: tcpHeader(), payload }
         : { kind, ip, sourcePort: 1, destinationPort: 2, payload };
-    for (let turn = 0; turn < 8; turn += 1) {
+    for (let turn = 0; turn < 40; turn += 1) {
       while (lane.addon.tunQueue.length < 30) lane.addon.tunQueue.push(superFromTun(packet, GSO_SIZE));
       path.turn();
     }
