@@ -17,8 +17,8 @@
 #include "keys.h"
 #include "layout.h"
 
-// Datagram groups handed to one sendmmsg().
-enum { SEND_RUN_MAX = 64, CONTROL_LENGTH = 128 };
+// Datagram groups handed to one sendmmsg(), and messages taken from one recvmmsg().
+enum { SEND_RUN_MAX = 64, RECEIVE_RUN_MAX = 16, CONTROL_LENGTH = 128 };
 
 struct lane_options {
   int tun_fd, udp4_fd, udp6_fd; // -1 for none; not closed by the lane
@@ -43,6 +43,12 @@ struct lane {
       struct sockaddr_in6 names[SEND_RUN_MAX];
       _Alignas(struct cmsghdr) uint8_t controls[SEND_RUN_MAX][CONTROL_LENGTH];
     } send;
+    struct {
+      struct mmsghdr messages[RECEIVE_RUN_MAX];
+      struct iovec rooms[RECEIVE_RUN_MAX];
+      struct sockaddr_in6 names[RECEIVE_RUN_MAX];
+      _Alignas(struct cmsghdr) uint8_t controls[RECEIVE_RUN_MAX][CONTROL_LENGTH];
+    } receive;
   } scratch;
 };
 

@@ -1,15 +1,13 @@
-// Datagrams from a socket: one recvmsg() each, or one for several of equal length where the kernel merged them (GRO).
+// Datagrams from a socket, several with one recvmmsg(); datagrams of equal length come as one message where the kernel
+// merged them (GRO).
 #include <errno.h>
 #include <netinet/udp.h>
+#include <sys/param.h>
 
 #include "lane.h"
 
-enum { UDP_ROOM = 65536, RECEIVE_ALIGNMENT = 64, SOCKET_ERRORS_MAX = 16 };
-
-union control {
-  struct cmsghdr align;
-  uint8_t bytes[256];
-};
+// A message shorter than MOVED_MAX is moved up to the one before it, so that many short ones find room.
+enum { UDP_ROOM = 65536, RECEIVE_ALIGNMENT = 64, MOVED_MAX = 16384, SOCKET_ERRORS_MAX = 16 };
 
 // Errors that a socket reports once, about an earlier datagram (ICMP): the receive is tried again. The others mean that
 // the descriptor is no good.
@@ -17,11 +15,11 @@ static bool is_pending_error(int number) {
   return number != EBADF && number != ENOTSOCK && number != EFAULT && number != EINVAL && number != ENOMEM;
 }
 
-// Length of what came, or -1 with errno; EAGAIN when there is nothing, or after too many pending errors.
-static ssize_t receive_message(int fd, struct msghdr *message) {
+// Messages that came, or -1 with errno; EAGAIN when there is nothing, or after too many pending errors.
+static int receive_messages(int fd, struct mmsghdr *messages, uint32_t most) {
   for (int errors = 0; errors < SOCKET_ERRORS_MAX;) {
-    ssize_t n = recvmsg(fd, message, MSG_DONTWAIT);
-    if (n >= 0 || errno == EAGAIN || !is_pending_error(errno)) return n;
+    int count = recvmmsg(fd, messages, most, MSG_DONTWAIT, NULL);
+    if (count >= 0 || errno == EAGAIN || !is_pending_error(errno)) return count;
     if (errno != EINTR) errors++;
   }
   errno = EAGAIN;
@@ -86,47 +84,63 @@ static void take_control(struct msghdr *message, uint32_t *descriptor) {
   }
 }
 
-// Receives one message at `at` and fills the descriptor; bytes received or -1 with errno.
-static ssize_t receive_at(const struct arena *arena, int fd, uint32_t at, uint32_t *descriptor) {
-  union control control;
-  struct sockaddr_in6 name = {0};
-  struct iovec buffer = {arena->base + at, UDP_ROOM};
-  struct msghdr message = {.msg_name = &name,
-                           .msg_namelen = sizeof name,
-                           .msg_iov = &buffer,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof control};
-  ssize_t n = receive_message(fd, &message);
-  if (n < 0) return n;
+static uint64_t aligned(uint64_t at) { return (at + RECEIVE_ALIGNMENT - 1) & ~(uint64_t)(RECEIVE_ALIGNMENT - 1); }
+
+// Receives up to `most` messages, each into a room of its own, which the caller has made from `at` on.
+static int receive_run(struct lane *lane, int fd, uint64_t at, uint32_t most) {
+  for (uint32_t i = 0; i < most; i++) {
+    lane->scratch.receive.rooms[i] = (struct iovec){lane->arena.base + at + (uint64_t)i * UDP_ROOM, UDP_ROOM};
+    lane->scratch.receive.names[i].sin6_family = AF_UNSPEC;
+    lane->scratch.receive.messages[i].msg_hdr = (struct msghdr){.msg_name = &lane->scratch.receive.names[i],
+                                                                .msg_namelen = sizeof(struct sockaddr_in6),
+                                                                .msg_iov = &lane->scratch.receive.rooms[i],
+                                                                .msg_iovlen = 1,
+                                                                .msg_control = lane->scratch.receive.controls[i],
+                                                                .msg_controllen = CONTROL_LENGTH};
+  }
+  return receive_messages(fd, lane->scratch.receive.messages, most);
+}
+
+// Where the received message `i`, now at `from`, is to stay: at `to`, if it is worth moving it there.
+static uint64_t settle_message(const struct arena *arena, uint64_t from, uint64_t to, uint32_t length) {
+  if (from == to || length > MOVED_MAX) return from;
+  memmove(arena->base + to, arena->base + from, length);
+  return to;
+}
+
+static void describe(struct lane *lane, uint32_t i, uint64_t at, uint32_t *descriptor) {
   memset(descriptor, 0, UDP_RECEIVE_WORDS * sizeof *descriptor);
-  descriptor[UDP_RECEIVE_OFFSET] = at;
-  descriptor[UDP_RECEIVE_LENGTH] = (uint32_t)n;
+  descriptor[UDP_RECEIVE_OFFSET] = (uint32_t)at;
+  descriptor[UDP_RECEIVE_LENGTH] = lane->scratch.receive.messages[i].msg_len;
   descriptor[UDP_RECEIVE_TRAFFIC_CLASS] = (uint32_t)-1;
-  take_source(&name, descriptor + UDP_RECEIVE_ENDPOINT);
-  take_control(&message, descriptor);
-  return n;
+  take_source(&lane->scratch.receive.names[i], descriptor + UDP_RECEIVE_ENDPOINT);
+  take_control(&lane->scratch.receive.messages[i].msg_hdr, descriptor);
 }
 
 // family, descriptors, receivesMax, bufferOffset, bufferLength
 int lane_receive_udp(struct lane *lane, const uint32_t *arguments, struct fault *fault) {
   const struct arena *arena = &lane->arena;
-  uint32_t family = arguments[0], out = arguments[1], receives_max = arguments[2], at = arguments[3];
+  uint32_t family = arguments[0], out = arguments[1], receives_max = arguments[2];
   if (family != 4 && family != 6) return fault_range(fault, "a family is 4 or 6");
   if (arena_check_column(arena, out, receives_max, UDP_RECEIVE_WORDS, fault) < 0) return -1;
-  if (!arena_holds(arena, at, arguments[4])) return fault_range(fault, "the buffer lies outside the arena");
-  uint64_t end = (uint64_t)at + arguments[4];
+  if (!arena_holds(arena, arguments[3], arguments[4])) return fault_range(fault, "the buffer lies outside the arena");
+  uint64_t at = aligned(arguments[3]), end = (uint64_t)arguments[3] + arguments[4];
   int fd = family == 4 ? lane->udp4_fd : lane->udp6_fd;
   uint32_t count = 0;
-  for (; count < receives_max; count++) {
-    uint64_t aligned = ((uint64_t)at + RECEIVE_ALIGNMENT - 1) & ~(uint64_t)(RECEIVE_ALIGNMENT - 1);
-    if (aligned + UDP_ROOM > end) break;
-    uint32_t descriptor[UDP_RECEIVE_WORDS];
-    ssize_t n = receive_at(arena, fd, (uint32_t)aligned, descriptor);
-    if (n < 0 && errno != EAGAIN && count == 0) return fault_system(fault, errno, "recvmsg");
-    if (n < 0) break;
-    memcpy(arena->base + out + count * sizeof descriptor, descriptor, sizeof descriptor);
-    at = (uint32_t)aligned + (uint32_t)n;
+  while (count < receives_max && at + UDP_ROOM <= end) {
+    uint64_t most = MIN(MIN((end - at) / UDP_ROOM, receives_max - count), RECEIVE_RUN_MAX);
+    int received = receive_run(lane, fd, at, (uint32_t)most);
+    if (received < 0 && errno != EAGAIN && count == 0) return fault_system(fault, errno, "recvmmsg");
+    uint64_t from = at;
+    for (int i = 0; i < received; i++, from += UDP_ROOM) {
+      uint32_t descriptor[UDP_RECEIVE_WORDS], length = lane->scratch.receive.messages[i].msg_len;
+      uint64_t place = settle_message(arena, from, at, length);
+      describe(lane, (uint32_t)i, place, descriptor);
+      memcpy(arena->base + out + count * sizeof descriptor, descriptor, sizeof descriptor);
+      at = aligned(place + length);
+      count++;
+    }
+    if (received < (int)most) break;
   }
   books_count_io(&lane->books, BOOKS_RECV_UDP_IO, count);
   return (int)count;

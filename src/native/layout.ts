@@ -47,7 +47,7 @@ export const ENDPOINT = {
   WORDS: 12,
 } as const;
 
-/** What one `recvmsg()` brought: one datagram, or several of equal length but for a shorter last one (GRO). */
+/** One received message: one datagram, or several of equal length but for a shorter last one (GRO). */
 export const UDP_RECEIVE = {
   OFFSET: 0,
   LENGTH: 1,

@@ -121,7 +121,7 @@ export interface Addon {
   ): number;
   /** [KERN_WRITE_TUN] One writev per descriptor, each RESULT set; returns how many succeeded. */
   writeTun(handle: LaneHandle, descriptors: number, count: number, next: number): number;
-  /** [KERN_RECV_UDP] recvmsg until empty, `receivesMax`, or less than 65,536 bytes of buffer remain; packed at multiples of 64 bytes. family 4 or 6. Pending socket errors (ECONNREFUSED…) are skipped. Returns the count. */
+  /** [KERN_RECV_UDP] recvmmsg until empty, `receivesMax` messages, or less than 65,536 bytes of buffer remain; each at a multiple of 64 bytes, behind the one before. family 4 or 6. Pending socket errors (ECONNREFUSED…) are skipped. Returns the count. */
   receiveUdp(
     handle: LaneHandle,
     family: number,

@@ -249,7 +249,7 @@ describe('sendUdp', () => {
 test('receiveUdp of a family that the lane does not have is a system error', () => {
   const other = openTestLane();
   expect(() => native.receiveUdp(other.handle, 6, 0, 1, 4096, 70_000, NEXT)).toThrow(
-    expect.objectContaining({ code: 'EBADF', syscall: 'recvmsg' }),
+    expect.objectContaining({ code: 'EBADF', syscall: 'recvmmsg' }),
   );
   native.closeLane(other.handle);
 });
