@@ -319,7 +319,7 @@ describe('a session', () => {
       { numRuns: 2_000 },
     );
     // Each session has one good request at its end; many others are good, too.
-    expect(goodCount).toBeGreaterThan(5_000);
+    expect(goodCount).toBeGreaterThan(4_000);
   });
 
   it('shows what another device takes as its own: the same again', () => {
