@@ -3,7 +3,7 @@
  * but for what is each one's own (interface names, ports that the system chose, times). See support/wg-subjects.ts for the scene.
  */
 
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { formatKey, generatePresharedKey, generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
 import { Lab } from '../../src/lab/namespaces.ts';
 import { tunnelSuite } from '../support/tunnel-needs.ts';
@@ -14,6 +14,7 @@ const OWN_KEY = formatKey(OWN);
 const [PEER_A, PEER_B, PEER_C] = [0, 1, 2].map(() => formatKey(publicKeyOf(generatePrivateKey())));
 const PSK = formatKey(generatePresharedKey());
 const PORT = 51_820;
+const WAIT = { timeout: 10_000, interval: 50 };
 /** Binds a UDP port of both families, as another program would. */
 const BLOCKER = `for (const type of ['udp4', 'udp6']) require('dgram').createSocket({ type, ipv6Only: type === 'udp6' })
   .bind(+process.argv[1], () => console.log('bound'))`;
@@ -29,7 +30,6 @@ tunnelSuite('wg with gigatun and with wireguard-go', ['wg', 'wireguard-go'], () 
   beforeAll(async () => {
     lab = new Lab();
     subjects = await Promise.all([Subject.open(lab, 'gigatun'), Subject.open(lab, 'wireguard-go')]);
-    for (const subject of subjects) subject.up();
   });
 
   afterAll(async () => {
@@ -58,10 +58,22 @@ tunnelSuite('wg with gigatun and with wireguard-go', ['wg', 'wireguard-go'], () 
     await good('showconf', 'DEV');
   }
 
-  it('shows a device that nobody has told anything, but for its port', async () => {
+  it('shows a device that nobody has told anything but its port, while it is down', async () => {
+    expect((await subjects[0].wg(['show', 'DEV'])).stdout).toBe('interface: DEV\n');
     await good('set', 'DEV', 'listen-port', `${PORT}`);
     expect(await good('show', 'DEV')).toBe(unordered(`interface: DEV\n  listening port: ${PORT}\n`));
     await shownEqual();
+  });
+
+  it('shows a port that the system chose when it goes up', async () => {
+    await good('set', 'DEV', 'listen-port', '0');
+    for (const subject of subjects) {
+      subject.up();
+      await vi.waitFor(async () => {
+        const { stdout } = await subject.wg(['show', 'DEV', 'listen-port']);
+        expect(Number(stdout)).toBeGreaterThan(0);
+      }, WAIT);
+    }
   });
 
   it('sets the private key, the port and the mark', async () => {
@@ -107,7 +119,7 @@ tunnelSuite('wg with gigatun and with wireguard-go', ['wg', 'wireguard-go'], () 
       const all = await subject.wg(['show', 'all', 'dump']);
       const own = all.stdout.split('\n').filter((line) => line.startsWith('DEV\t'));
       const alone = await subject.wg(['show', 'DEV', 'dump']);
-      expect(own.map((line) => line.slice(4))).toEqual(alone.stdout.trim().split('\n'));
+      expect(own.map((line) => line.slice(4)).toSorted()).toEqual(alone.stdout.trim().split('\n').toSorted());
       expect((await subject.wg(['show', 'all', 'peers'])).stdout).toContain(`DEV\t${PEER_A}\n`);
       expect((await subject.wg([])).stdout).toContain('interface: DEV\n');
     }
@@ -193,6 +205,18 @@ tunnelSuite('wg with gigatun and with wireguard-go', ['wg', 'wireguard-go'], () 
     await Promise.all(blockers.map((blocker) => blocker.stop()));
     await good('set', 'DEV', 'listen-port', taken);
     expect(await good('show', 'DEV', 'listen-port')).toBe(`${taken}\n`);
+  });
+
+  it('sets 130,560 prefixes of one peer, and shows them all', async () => {
+    const octets = Array.from({ length: 255 }, (_, at) => at);
+    const prefixes = [...octets, 255].flatMap((high) =>
+      octets.flatMap((low) => [`10.${high}.${low}.0/24`, `fd00:${high}:${low}::/48`]),
+    );
+    expect(prefixes).toHaveLength(130_560);
+    await good('setconf', 'DEV', `@[Interface]\n[Peer]\nPublicKey = ${PEER_A}\nAllowedIPs = ${prefixes.join(', ')}\n`);
+    const shown = await good('show', 'DEV', 'allowed-ips');
+    expect(shown.trim().split(/\s/)).toHaveLength(130_561);
+    await good('set', 'DEV', 'listen-port', `${PORT}`, 'peer', PEER_A, 'remove');
   });
 
   it('gives up its private key, and takes another', async () => {

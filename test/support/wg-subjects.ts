@@ -74,16 +74,23 @@ export class Subject {
     return { code, stdout: this.#plain(stdout), stderr: this.#plain(stderr) };
   }
 
-  /** Sends bytes to the socket, ends the sending side, and gives what comes back until the end. */
-  async exchange(text: string): Promise<string> {
+  /** Sends texts on one connection, each when the one before is answered, then ends its side; gives all that comes back. */
+  async exchange(...texts: string[]): Promise<string> {
     const socket = connect(this.socket);
+    const waiting = [...texts];
     let answer = '';
+    const sendNext = (): void => {
+      const text = waiting.shift() ?? '';
+      if (waiting.length === 0) socket.end(text);
+      else socket.write(text);
+    };
     socket.on('data', (chunk) => {
       answer += chunk;
+      if (answer.endsWith('\n\n') && waiting.length > 0) sendNext();
     });
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     socket.on('error', () => {});
-    socket.end(text);
+    sendNext();
     await closed;
     return answer;
   }
