@@ -143,6 +143,13 @@ export class ControlLane {
     }
   }
 
+  /** The sockets are others: no peer is sent to from a local address of before. */
+  forgetSources(): void {
+    for (const peer of this.peers.values())
+      if (peer.endpoint !== null) peer.endpoint = { ...peer.endpoint, localAddress: null, localInterface: 0 };
+    this.#options.post({ type: 'forgetSources' }, 'all');
+  }
+
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
     if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;

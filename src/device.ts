@@ -47,12 +47,14 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
+  const { socketsFollowLink = false } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
   checkQueueLength(txQueueLength);
   const { fwmark, peers } = config;
   const device = new TunnelDevice({
     ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
+    socketsFollowLink,
     peers: peers.length,
   });
   try {
@@ -85,6 +87,7 @@ interface Settings {
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
+  readonly socketsFollowLink: boolean;
 }
 
 class TunnelDevice implements Device {
@@ -115,7 +118,7 @@ class TunnelDevice implements Device {
     this.#faults = new LaneFaults({
       log: settings.log,
       nowMs,
-      setGro: (lane, family, isOn) => this.#descriptors?.setGro(lane, family, isOn),
+      setGro: (lane, family, isOn) => this.#descriptors?.sockets.setGro(lane, family, isOn),
     });
     this.#link = { index: 0, mtu: settings.mtu, up: false, txQueueLength: 0 };
     this.closed = new Promise((resolve) => {
@@ -128,12 +131,18 @@ class TunnelDevice implements Device {
   }
 
   get listenPort(): number {
-    return this.#descriptors?.port ?? 0;
+    return this.#descriptors?.sockets.port ?? 0;
   }
 
   async open(config: DeviceConfig): Promise<void> {
     const { name, lanes, fwmark, offloads, txQueueLength } = this.#settings;
-    const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark, offloads });
+    const descriptors = new DeviceDescriptors({
+      ...{ name, lanes, fwmark, offloads, listenPort: config.listenPort },
+      socketsAreOpen: !this.#settings.socketsFollowLink,
+      wake: () => {
+        for (const lane of this.#lanes) lane.wakeNow();
+      },
+    });
     this.#descriptors = descriptors;
     // The control lane keeps the array that it is given; the machine in it, which needs the key, has a copy.
     const privateKey = config.privateKey && Uint8Array.from(config.privateKey);
@@ -157,7 +166,7 @@ class TunnelDevice implements Device {
       interface: this.name,
       publicKey: publicKey === null ? null : formatKey(publicKey),
       listenPort: this.listenPort,
-      fwmark: this.#settings.fwmark,
+      fwmark: this.#descriptors?.sockets.fwmark ?? 0,
       mtu: this.#link.mtu,
       up: this.#link.up,
       aead: this.#lanes[0]?.aead ?? '',
@@ -177,13 +186,14 @@ class TunnelDevice implements Device {
     const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
     const peersAfter = checkPeerCount(checked, known, own);
     if (peersAfter > peers.count) this.#memory.check(peersAfter);
+    if (this.#descriptors?.sockets.change(change.listenPort, change.fwmark)) this.#control?.forgetSources();
     peers.apply(change, checked);
   }
 
   settings(): DeviceSettings {
     const peers = this.#openPeers().settings();
     const privateKey = this.#control?.machine.privateKey ?? null;
-    return { privateKey, listenPort: this.listenPort, fwmark: this.#settings.fwmark, peers };
+    return { privateKey, listenPort: this.listenPort, fwmark: this.#descriptors?.sockets.fwmark ?? 0, peers };
   }
 
   async snapshot(): Promise<DeviceSnapshot> {

@@ -16,7 +16,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { collectGarbage } from './memory/collect.ts';
 import * as addon from './native/addon.ts';
 import { CIPHER_NUMBERS } from './native/cipher-number.ts';
-import { BOOKS, READY } from './native/layout.ts';
+import { BOOKS, ENDPOINT, READY } from './native/layout.ts';
 import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
@@ -190,6 +190,9 @@ class Lane {
         break;
       case 'collect':
         collectGarbage();
+        break;
+      case 'forgetSources':
+        for (const peer of this.#context.peers) peer?.endpoint.fill(0, ENDPOINT.LOCAL_ADDRESS, ENDPOINT.WORDS);
         break;
       case 'mark':
         this.#context.notify({ type: 'marked', token: command.token });

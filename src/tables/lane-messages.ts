@@ -55,6 +55,8 @@ export type LaneCommand =
   | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
   | { readonly type: 'dropStaged'; readonly peer: number }
   | { readonly type: 'mtu'; readonly mtu: number }
+  /** The sockets are others: no peer is sent to from a local address of before. */
+  | { readonly type: 'forgetSources' }
   /** Collect the garbage of the lane's heap. */
   | { readonly type: 'collect' }
   /** Commit the books now and answer with the same id. */
