@@ -104,20 +104,22 @@ export class DeviceSockets {
   }
 
   /**
-   * Changes port and mark of the sockets, of those that are open as of those to come. Says whether anything has changed.
+   * Changes port and mark of the sockets, of those that are open as of those to come. Says whether anything has changed for open ones.
    *
+   * @param opens whether sockets are opened if there are none
    * @throws GigatunError BUSY when the port is taken, PERMISSION when the mark may not be set; then nothing has changed
    */
-  change(listenPort: number | undefined, mark: number | undefined): boolean {
+  change(listenPort: number | undefined, mark: number | undefined, opens: boolean): boolean {
     const port = listenPort ?? this.#port;
     const fwmark = mark ?? this.#fwmark;
-    const portChanges = listenPort === 0 || port !== this.#port;
-    if (!portChanges && fwmark === this.#fwmark) return false;
-    if (!this.#areOpen) this.#port = port;
-    else if (portChanges) this.#replace(this.#openNew(port, fwmark));
-    else this.#setMark(fwmark);
+    const isAsked = listenPort !== undefined || mark !== undefined;
+    const needsNew = this.#areOpen ? listenPort === 0 || port !== this.#port : opens && isAsked;
+    const needsMark = this.#areOpen && fwmark !== this.#fwmark;
+    if (needsNew) this.#replace(this.#openNew(port, fwmark));
+    else if (needsMark) this.#setMark(fwmark);
+    else this.#port = port;
     this.#fwmark = fwmark;
-    return true;
+    return needsNew || needsMark;
   }
 
   /** Switches UDP GRO of a lane's socket; one that does not let it stays as it is. */

@@ -16,6 +16,7 @@ import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
+import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
@@ -26,7 +27,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
-import type { LaneOpened, LinkInfo } from './native/types.ts';
+import type { LaneOpened } from './native/types.ts';
 import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
@@ -103,7 +104,7 @@ class TunnelDevice implements Device {
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
-  #link: LinkInfo;
+  #link: DeviceLink | null = null;
   readonly #faults: LaneFaults;
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
@@ -120,7 +121,6 @@ class TunnelDevice implements Device {
       nowMs,
       setGro: (lane, family, isOn) => this.#descriptors?.sockets.setGro(lane, family, isOn),
     });
-    this.#link = { index: 0, mtu: settings.mtu, up: false, txQueueLength: 0 };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -155,20 +155,21 @@ class TunnelDevice implements Device {
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
+    this.#link = this.#openLink(descriptors);
+    this.#link.look();
     this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
   }
 
   status(): DeviceStatus {
-    this.#followLink();
-    const control = this.#control;
-    const publicKey = control?.machine.publicKey ?? null;
+    this.#lookAtLink();
+    const publicKey = this.#control?.machine.publicKey ?? null;
     return {
       interface: this.name,
       publicKey: publicKey === null ? null : formatKey(publicKey),
       listenPort: this.listenPort,
       fwmark: this.#descriptors?.sockets.fwmark ?? 0,
-      mtu: this.#link.mtu,
-      up: this.#link.up,
+      mtu: this.#link?.mtu ?? this.#settings.mtu,
+      up: this.#link?.isUp ?? false,
       aead: this.#lanes[0]?.aead ?? '',
       lanes: this.#settings.lanes,
       offloads: this.#descriptors?.offloads(!this.#faults.holdsGso) ?? [],
@@ -186,7 +187,7 @@ class TunnelDevice implements Device {
     const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
     const peersAfter = checkPeerCount(checked, known, own);
     if (peersAfter > peers.count) this.#memory.check(peersAfter);
-    if (this.#descriptors?.sockets.change(change.listenPort, change.fwmark)) this.#control?.forgetSources();
+    this.#changeSockets(change);
     peers.apply(change, checked);
   }
 
@@ -278,12 +279,51 @@ class TunnelDevice implements Device {
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
-        mtu: () => this.#link.mtu,
+        mtu: () => this.#link?.mtu ?? this.#settings.mtu,
         log: this.#settings.log,
       },
       post: (command, to) => this.#post(command, to),
     });
     this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
+  }
+
+  #openLink(descriptors: DeviceDescriptors): DeviceLink {
+    return new DeviceLink({
+      tunFd: descriptors.ofLane(0).tunFd,
+      name: descriptors.name,
+      mtu: this.#settings.mtu,
+      log: this.#settings.log,
+      mtuChanged: (mtu) => this.#post({ type: 'mtu', mtu }, 'all'),
+      wentUp: () => this.#wentUp(),
+      wentDown: () => this.#wentDown(),
+    });
+  }
+
+  /** Without its sockets a device stays silent; they are tried again when the interface comes up the next time. */
+  #wentUp(): void {
+    try {
+      this.#descriptors?.sockets.open();
+    } catch (error) {
+      this.#settings.log.error('the interface is up, but its sockets cannot be opened: set it down, and up again', {
+        ...{ interface: this.name, error: String(error) },
+      });
+      return;
+    }
+    this.#control?.goUp();
+  }
+
+  #wentDown(): void {
+    this.#control?.goDown();
+    if (this.#settings.socketsFollowLink) this.#descriptors?.sockets.shut();
+  }
+
+  /** Sockets that could not be opened when the interface came up may be now. */
+  #changeSockets({ listenPort, fwmark }: DeviceChange): void {
+    const sockets = this.#descriptors?.sockets;
+    if (sockets === undefined) return;
+    const wereOpen = sockets.areOpen;
+    if (sockets.change(listenPort, fwmark, this.#link?.isUp ?? false)) this.#control?.forgetSources();
+    if (sockets.areOpen && !wereOpen) this.#control?.goUp();
   }
 
   #openPeers(): DevicePeers {
@@ -335,27 +375,17 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
+    else if (event.type === 'link') this.#lookAtLink();
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
   #eachSecond(): void {
-    this.#followLink();
+    this.#lookAtLink();
     this.#memory.watch();
   }
 
-  /** The interface's MTU and state may change at any time; lanes pad by the MTU. */
-  #followLink(): void {
-    if (this.#descriptors === null || this.#closing !== null) return;
-    try {
-      const link = linkInfo(this.#descriptors.ofLane(0).tunFd, this.name, -1);
-      // Until the interface is up, its MTU is not the one that it will have.
-      if (!link.up && !this.#link.up) return;
-      if (link.mtu !== this.#link.mtu) this.#post({ type: 'mtu', mtu: link.mtu }, 'all');
-      this.#link = link;
-    } catch (error) {
-      // The interface may be on its way out, which the lanes notice, or in another namespace.
-      this.#settings.log.debug('the interface could not be read', { error: String(error) });
-    }
+  #lookAtLink(): void {
+    if (this.#closing === null) this.#link?.look();
   }
 }
 
