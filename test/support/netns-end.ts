@@ -3,7 +3,7 @@
  * same test drives gigatun and wireguard-go. The sockets stay in the namespace where the program started; the interface
  * may move to another.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive } from '../../src/control/control-server.ts';
 import { formatKey, generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
@@ -128,6 +128,11 @@ export class NetnsEnd {
   async transferOf(peer: NetnsEnd): Promise<{ readonly received: number; readonly sent: number }> {
     const [received, sent] = await this.showPeer(peer, 'transfer');
     return { received: Number(received), sent: Number(sent) };
+  }
+
+  /** Resident memory of the program now, bytes. */
+  residentBytes(): number {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.program.pid}/status`, 'utf8'))?.[1]) * 1_024;
   }
 
   /** Moves the interface, and only that, to another namespace. It is down there, and without addresses. */

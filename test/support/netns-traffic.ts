@@ -21,15 +21,18 @@ export interface EchoOptions {
   readonly length?: number;
   readonly source?: string;
   readonly count?: number;
+  /** Hop limit of the request. */
+  readonly hops?: number;
   /** How long to wait for each answer. Default 2. */
   readonly waitSeconds?: number;
 }
 
 /** How many echoes come back from an address; what ping itself refuses to send counts as none. */
 export async function echoes(from: Namespace, address: string, options: EchoOptions = {}): Promise<number> {
-  const { length, source, count = 1, waitSeconds = 2 } = options;
+  const { length, source, hops, count = 1, waitSeconds = 2 } = options;
   const command = ['ping', '-n', '-i', '0.2', '-c', String(count), '-W', String(waitSeconds)];
   if (length !== undefined) command.push('-M', 'do', '-s', String(length));
+  if (hops !== undefined) command.push('-t', String(hops));
   if (source !== undefined) command.push('-I', source);
   const { code, stdout, stderr } = await from.run([...command, address], { mayFail: true });
   const received = Number(/(\d+) received/.exec(stdout)?.[1] ?? Number.NaN);
