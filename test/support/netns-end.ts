@@ -18,6 +18,11 @@ const COMMANDS: Readonly<Record<Implementation, readonly string[]>> = {
   gigatun: [process.execPath, CLI, '-f'],
   'wireguard-go': ['wireguard-go', '-f'],
 };
+/** The command that runs an implementation in the foreground; without its `-f` it goes to the background. */
+export function startCommand(implementation: Implementation, name: string): string[] {
+  return [...COMMANDS[implementation], name];
+}
+
 const READY_MS = 20_000;
 const WG_MS = 60_000;
 
@@ -67,7 +72,7 @@ export class NetnsEnd {
     this.#namespace = birth;
     this.name = options.name ?? `gn${process.pid.toString(36)}-${endsOpened}`;
     this.listenPort = options.listenPort ?? 51_820;
-    this.program = birth.start([...COMMANDS[implementation], this.name], {
+    this.program = birth.start(startCommand(implementation, this.name), {
       env: { LOG_LEVEL: 'error' },
       timeoutMs: Number.POSITIVE_INFINITY,
     });
