@@ -5,9 +5,9 @@ import type { Namespace } from '../../src/lab/namespaces.ts';
 import { failure } from '../../src/lab/process.ts';
 import type { NetnsEnd } from './netns-end.ts';
 
-export const VERSIONS = [4, 6] as const;
+export const VERSIONS: readonly (4 | 6)[] = [4, 6];
 /** IP header and ICMP echo header. */
-export const ECHO_HEADERS = { 4: 20 + 8, 6: 40 + 8 } as const;
+export const ECHO_HEADERS: Readonly<Record<4 | 6, number>> = { 4: 20 + 8, 6: 40 + 8 };
 /** Long enough for a busy machine; what is waited for usually comes at once. */
 export const PATIENCE_MS = 20_000;
 const POLL_MS = 50;
