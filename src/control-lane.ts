@@ -167,6 +167,13 @@ export class ControlLane {
     return counts;
   }
 
+  /** Number of peers that get smaller datagram groups than the kernel takes. */
+  heldGroupPeersCount(): number {
+    let count = 0;
+    for (const id of this.peers.keys()) if (this.offloads.status(id).retrySeconds !== null) count += 1;
+    return count;
+  }
+
   close(): void {
     this.offloads.close();
     for (const install of this.#installs.values()) clearTimeout(install.timer);

@@ -180,6 +180,8 @@ class TunnelDevice implements Device {
       interface: this.name,
       aead: this.#lanes[0]?.aead ?? '',
       peersByCipher: this.#control?.peersByCipher() ?? {},
+      heldOffloads: this.#faults.held(),
+      heldGroupPeersCount: this.#control?.heldGroupPeersCount() ?? 0,
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
       ...this.#memory.figures(),
