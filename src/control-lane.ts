@@ -24,13 +24,6 @@ import { Slab } from './tables/slab.ts';
 
 /** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
 const HANDSHAKE_TRAFFIC_CLASS = 0x88;
-/**
- * This many handshake messages waiting mean load, which then lasts this long. They are about a second's work; a peer that
- * must show a cookie first only comes back after REKEY_TIMEOUT, so fewer would slow honest peers down (the kernel module,
- * which is faster at each, has an eighth of its queue, and the same second).
- */
-const UNDER_LOAD_MESSAGES = 2_048;
-const UNDER_LOAD_MS = 1_000;
 /** A lane that has not taken a keypair after this is not waited for. */
 const INSTALL_TIMEOUT_MS = 200;
 /** Longest handshake message, with room. */
@@ -74,7 +67,8 @@ export class ControlLane {
   readonly #peerMemory: Slab;
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
-  #underLoadUntilMs = 0;
+  /** Birth of the cookie secret that lanes have, ms. */
+  #cookieSecretBornMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
@@ -82,8 +76,15 @@ export class ControlLane {
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
     const random = (length: number): Uint8Array => randomBytes(length);
-    const { privateKey, timing, prefersAes } = options;
-    this.machine = new DeviceMachine({ privateKey, timing, random, newKeyPair: generateKeyPair, prefersAes });
+    const { privateKey, timing, prefersAes, indexWatcher } = options;
+    this.machine = new DeviceMachine({
+      privateKey,
+      timing,
+      random,
+      newKeyPair: generateKeyPair,
+      prefersAes,
+      indexWatcher,
+    });
     const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
   }
@@ -107,6 +108,12 @@ export class ControlLane {
     return added.map(({ peer }) => peer);
   }
 
+  /** Tells lanes by what messages to us are known. To be said when they run, and whenever our static key changes. */
+  tellIdentity(): void {
+    this.#cookieSecretBornMs = Number.NEGATIVE_INFINITY;
+    this.#options.post({ type: 'identity', mac1Key: this.machine.mac1Key }, 'all');
+  }
+
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
     if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
@@ -117,7 +124,7 @@ export class ControlLane {
   take(event: LaneEvent, lane: number): void {
     switch (event.type) {
       case 'handshake':
-        this.#takeHandshake(event.message, event.source);
+        this.#takeHandshake(event.message, event.source, event.needsCookie);
         break;
       case 'want':
         this.#wanted(event.peer);
@@ -205,17 +212,24 @@ export class ControlLane {
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
 
-  /** With many handshake messages waiting, each must prove its address by a cookie, for a while (paper 5.3). */
-  #takeHandshake(message: Uint8Array, source: Endpoint): void {
-    const now = nowMs();
-    const waiting = Atomics.sub(this.#options.handshakesPending, 0, 1);
-    if (waiting >= UNDER_LOAD_MESSAGES) this.#underLoadUntilMs = now + UNDER_LOAD_MS;
-    const underLoad = now < this.#underLoadUntilMs;
-    const actions = this.machine.receiveHandshake(message, source, now, Date.now(), underLoad);
+  /** The lane says whether a message must prove its address by a cookie: too many came (paper 5.3). */
+  #takeHandshake(message: Uint8Array, source: Endpoint, needsCookie: boolean): void {
+    Atomics.sub(this.#options.handshakesPending, 0, 1);
+    const actions = this.machine.receiveHandshake(message, source, nowMs(), Date.now(), needsCookie);
+    if (needsCookie) this.#tellCookieSecret();
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
     this.#carryOut(actions);
     for (const peer of new Set(actions.map((action) => action.peer))) if (peer !== null) this.#evaluateId(peer);
+  }
+
+  /** Lanes must know the cookies of those who come back with one. */
+  #tellCookieSecret(): void {
+    const secret = this.machine.cookieSecret;
+    if (secret === null || secret.bornMs === this.#cookieSecretBornMs) return;
+    this.#cookieSecretBornMs = secret.bornMs;
+    this.#options.post({ type: 'cookieSecret', ...secret }, 'all');
+    secret.key.fill(0);
   }
 
   /** A lane's wish that crossed with a new keypair is void. */

@@ -31,6 +31,7 @@ import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { buildAllowedIps } from './tables/allowed-ips.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { LiveIndices } from './tables/live-indices.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -91,6 +92,7 @@ class TunnelDevice implements Device {
   readonly #settings: Settings;
   readonly #lanes: LanePort[] = [];
   readonly #memory: DeviceMemory;
+  readonly #liveIndices: SharedArrayBuffer = LiveIndices.allocate();
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
@@ -143,6 +145,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
+    this.#control?.tellIdentity();
     this.#addPeers(config.peers);
     this.#publishRoutes();
     this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
@@ -247,6 +250,7 @@ class TunnelDevice implements Device {
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
       handshakesPending: new Int32Array(this.#memory.handshakesPending),
+      indexWatcher: new LiveIndices(this.#liveIndices),
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
@@ -265,6 +269,7 @@ class TunnelDevice implements Device {
       ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#memory.handshakesPending,
+      liveIndices: this.#liveIndices,
       timing,
       limits: { ...descriptors.limits, mtu },
       aead,
