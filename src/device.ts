@@ -33,6 +33,7 @@ import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { LiveIndices } from './tables/live-indices.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -96,6 +97,7 @@ class TunnelDevice implements Device {
   readonly #settings: Settings;
   readonly #lanes: LanePort[] = [];
   readonly #memory: DeviceMemory;
+  readonly #liveIndices: SharedArrayBuffer = LiveIndices.allocate();
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
@@ -153,6 +155,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
+    this.#control?.tellIdentity();
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
     this.#link = this.#openLink(descriptors);
@@ -276,6 +279,7 @@ class TunnelDevice implements Device {
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
       handshakesPending: new Int32Array(this.#memory.handshakesPending),
+      indexWatcher: new LiveIndices(this.#liveIndices),
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
@@ -340,6 +344,7 @@ class TunnelDevice implements Device {
       ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#memory.handshakesPending,
+      liveIndices: this.#liveIndices,
       timing,
       limits: { ...descriptors.limits, mtu },
       aead,

@@ -1,0 +1,72 @@
+/**
+ * How much work each address may ask for: a table of fixed size, of which an address has one cell by a seeded hash. IPv6
+ * senders are told apart by /64, of which one machine usually owns all addresses. Two addresses may share a cell, and so
+ * a budget; which ones, nobody outside can know or choose. Nothing is allocated after the start, whoever sends.
+ */
+import { ENDPOINT } from '../native/layout.ts';
+
+const CELLS = 16_384;
+const FAMILY_IPV4 = 4;
+
+/** Seeded hash (int32) of the remote address in an ENDPOINT record, which starts at word `at`. */
+export function hashSource(words: Int32Array, at: number, seed: number): number {
+  const second = words[at + ENDPOINT.FAMILY] === FAMILY_IPV4 ? FAMILY_IPV4 : words[at + ENDPOINT.ADDRESS + 1];
+  let hash = mix(seed ^ words[at + ENDPOINT.ADDRESS]);
+  hash = mix(hash ^ second);
+  return mix(hash ^ seed);
+}
+
+/** Spreads each bit over all others (the finishing steps of MurmurHash3). */
+function mix(word: number): number {
+  let hash = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** `burst` at once, then one each `1000 / perSecond` ms: the generic cell rate algorithm (ITU-T I.371), per cell. */
+export class SourceBudget {
+  readonly #intervalMs: number;
+  readonly #toleranceMs: number;
+  /** When the next one would be due if all came evenly, ms. */
+  readonly #dueMs: Float64Array = new Float64Array(CELLS);
+
+  constructor(perSecond: number, burst: number) {
+    this.#intervalMs = 1_000 / perSecond;
+    this.#toleranceMs = (burst - 1) * this.#intervalMs;
+  }
+
+  /** Whether the source with this hash may have one more now; if so, it is booked. */
+  take(hash: number, nowMs: number): boolean {
+    const cell = hash & (CELLS - 1);
+    const dueMs = Math.max(this.#dueMs[cell], nowMs);
+    if (dueMs - nowMs > this.#toleranceMs) return false;
+    this.#dueMs[cell] = dueMs + this.#intervalMs;
+    return true;
+  }
+}
+
+/** The same for all sources together. */
+export class TotalBudget {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #used = 0;
+  #atMs = 0;
+
+  constructor(perSecond: number, burst: number) {
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
+  }
+
+  /** How many of the burst are used up now. */
+  used(nowMs: number): number {
+    this.#used = Math.max(0, this.#used - (nowMs - this.#atMs) * this.#perMs);
+    this.#atMs = nowMs;
+    return this.#used;
+  }
+
+  take(nowMs: number): boolean {
+    if (this.used(nowMs) > this.#burst - 1) return false;
+    this.#used += 1;
+    return true;
+  }
+}
