@@ -84,8 +84,7 @@ tunnelSuite('a router that writes', NEEDS, () => {
     expect(await expectGigatun(tunnel.b).drops()).toMatchObject({ IN_CONGESTION: VERSIONS.length });
   });
 
-  it.concurrent.for([
-    [4, true],
+  it.for([
     [6, true],
     [4, false],
     [6, false],
