@@ -34,10 +34,10 @@ import type { LiveIndices } from '../tables/live-indices.ts';
 import { KnownSources } from './known-sources.ts';
 import { hashSource, RecentSources, SourceBudget, TotalBudget } from './source-budget.ts';
 
-/** Initiations that may come at once before addresses are looked at: a tenth of a second's work, or a crowd behind one address. */
-const CALM_MESSAGES = 1_024;
+/** Initiations that may come at once before addresses are looked at: a crowd behind one address. */
+const CALM_MESSAGES = 512;
 /** Unproven initiations of all strangers, or of all known addresses: a burst, and what may go on. */
-const UNPROVEN_BURST = 4_096;
+const UNPROVEN_BURST = 2_048;
 const UNPROVEN_PER_SECOND = 500;
 /** The same for those that bear a cookie. */
 const PROVEN_BURST = 2_048;

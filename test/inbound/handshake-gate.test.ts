@@ -10,11 +10,11 @@ import { endpointOf, FakeLane } from '../support/fake-lane.ts';
 import { GATE_PUBLIC_KEY, genuine, LIVE_INDEX, openGate } from '../support/handshake-gate.ts';
 
 /** Initiations that get in before addresses are looked at, and the budget of one address. */
-const CALM = 1_024;
+const CALM = 512;
 const SOURCE_BURST = 5;
 const SOURCE_PER_SECOND = 20;
 /** All unproven ones together. */
-const UNPROVEN_BURST = 4_096;
+const UNPROVEN_BURST = 2_048;
 
 let lane: FakeLane;
 let path: InboundPath;
