@@ -9,9 +9,11 @@
  *          -> in by the rate of its address, while all of these together are not too many
  *          -> not in, but a cookie for it, by the same two measures
  *
- * So a flood from one address costs that address its own budget and nobody else's; one from many addresses makes
- * strangers show a cookie first (paper, section 5.3); and peers at addresses where they were heard before, or are
- * configured to be, share nothing with strangers. The control lane checks every message again and relies on nothing here.
+ * So a flood from one address costs that address its own budget and nobody else's. One from many addresses makes
+ * strangers show a cookie (paper, section 5.3), but the half of each common budget is kept for addresses that were not
+ * heard of for two seconds, as an honest initiator is, who repeats itself each five. Peers at addresses where they were
+ * heard before, or are configured to be, share nothing with strangers. The control lane checks every message again and
+ * relies on nothing here.
  */
 import { randomBytes } from 'node:crypto';
 import type { LaneContext } from '../lane-context.ts';
@@ -30,21 +32,30 @@ import {
 import { KeyedBlake2s } from '../protocol/keyed-blake2s.ts';
 import type { LiveIndices } from '../tables/live-indices.ts';
 import { KnownSources } from './known-sources.ts';
-import { hashSource, SourceBudget, TotalBudget } from './source-budget.ts';
+import { hashSource, RecentSources, SourceBudget, TotalBudget } from './source-budget.ts';
 
-/** Initiations that may come at once before addresses are looked at: a tenth of a second's work, or a crowd behind one address. */
-const CALM_MESSAGES = 1_024;
+/** Initiations that may come at once before addresses are looked at: a crowd behind one address. */
+const CALM_MESSAGES = 512;
 /** Unproven initiations of all strangers, or of all known addresses: a burst, and what may go on. */
 const UNPROVEN_BURST = 2_048;
-const UNPROVEN_PER_SECOND = 1_000;
+const UNPROVEN_PER_SECOND = 500;
+/** The same for those that bear a cookie. */
+const PROVEN_BURST = 2_048;
+const PROVEN_PER_SECOND = 2_000;
 /** Of one address, unproven or proven: as WireGuard's limiter has it. */
 const SOURCE_PER_SECOND = 20;
 const SOURCE_BURST = 5;
 /** Cookie replies, 64 bytes for 148: to all, and to one address, which may be forged and hide an honest peer. */
-const COOKIES_PER_SECOND = 2_000;
+const COOKIES_PER_SECOND = 500;
 const COOKIES_BURST = 500;
 const SOURCE_COOKIES_PER_SECOND = 100;
 const SOURCE_COOKIES_BURST = 20;
+/** An address that was not heard of for this long is fresh; of common budgets others get this share only. */
+const FRESH_MS = 2_000;
+const STALE_SHARE = 0.5;
+/** Messages of addresses that are not fresh of which mac2 is checked; it costs twice what mac1 does. */
+const STALE_CHECKS_PER_SECOND = 20_000;
+const STALE_CHECKS_BURST = 2_000;
 /** So long after the last refusal addresses are still looked at, ms. */
 const WATCHFUL_MS = 1_000;
 /** Address and port in network order: what a cookie is made of. */
@@ -72,6 +83,9 @@ export class HandshakeGate {
   #watchfulUntilMs = 0;
   readonly #strangers: TotalBudget = new TotalBudget(UNPROVEN_PER_SECOND, UNPROVEN_BURST);
   readonly #acquaintances: TotalBudget = new TotalBudget(UNPROVEN_PER_SECOND, UNPROVEN_BURST);
+  readonly #proven: TotalBudget = new TotalBudget(PROVEN_PER_SECOND, PROVEN_BURST);
+  readonly #staleChecks: TotalBudget = new TotalBudget(STALE_CHECKS_PER_SECOND, STALE_CHECKS_BURST);
+  readonly #recent: RecentSources;
   readonly #cookies: TotalBudget = new TotalBudget(COOKIES_PER_SECOND, COOKIES_BURST);
   readonly #sourceUnproven: SourceBudget = new SourceBudget(SOURCE_PER_SECOND, SOURCE_BURST);
   readonly #sourceProven: SourceBudget = new SourceBudget(SOURCE_PER_SECOND, SOURCE_BURST);
@@ -83,6 +97,7 @@ export class HandshakeGate {
     this.#live = live;
     this.#admit = admit;
     this.#known = new KnownSources(lane.peers, this.#seed);
+    this.#recent = new RecentSources(FRESH_MS, lane.nowMs());
   }
 
   /** Takes the key of mac1 in messages to us (32 bytes); with null, for want of a static key, nothing gets in. */
@@ -129,11 +144,14 @@ export class HandshakeGate {
     const hash = hashSource(this.#lane.arena.words, source, this.#seed);
     if (type !== MESSAGE_INITIATION) return this.#sourceAwaited.take(hash, nowMs) ? 'in' : 'no';
     if (this.#isCalm(nowMs)) return this.#strangers.take(nowMs) ? 'in' : 'no';
-    if (this.#hasCookie(offset, length, source, nowMs)) return this.#sourceProven.take(hash, nowMs) ? 'in' : 'no';
+    const isFresh = this.#recent.mark(hash, nowMs);
+    if ((isFresh || this.#staleChecks.take(nowMs)) && this.#hasCookie(offset, length, source, nowMs))
+      return this.#sourceProven.take(hash, nowMs) && this.#proven.take(nowMs) ? 'in' : 'no';
+    const share = isFresh ? 1 : STALE_SHARE;
     const total = this.#known.has(hash, nowMs) ? this.#acquaintances : this.#strangers;
-    if (this.#sourceUnproven.take(hash, nowMs) && total.take(nowMs)) return 'in';
+    if (this.#sourceUnproven.take(hash, nowMs) && total.take(nowMs, share)) return 'in';
     this.#watchfulUntilMs = nowMs + WATCHFUL_MS;
-    return this.#sourceCookies.take(hash, nowMs) && this.#cookies.take(nowMs) ? 'cookie' : 'no';
+    return this.#sourceCookies.take(hash, nowMs) && this.#cookies.take(nowMs, share) ? 'cookie' : 'no';
   }
 
   #isCalm(nowMs: number): boolean {

@@ -57,16 +57,42 @@ export class TotalBudget {
     this.#burst = burst;
   }
 
-  /** How many of the burst are used up now. */
+  /** What is used up now, of the burst. */
   used(nowMs: number): number {
     this.#used = Math.max(0, this.#used - (nowMs - this.#atMs) * this.#perMs);
     this.#atMs = nowMs;
     return this.#used;
   }
 
-  take(nowMs: number): boolean {
-    if (this.used(nowMs) > this.#burst - 1) return false;
+  /** @param share of the burst (0 to 1) that this one may use up, the rest being kept for better ones */
+  take(nowMs: number, share = 1): boolean {
+    if (this.used(nowMs) > this.#burst * share - 1) return false;
     this.#used += 1;
     return true;
+  }
+}
+
+const RECENT_CELLS = 1 << 18;
+
+/** Which addresses were heard of lately, by hash: many more cells than senders, so that a quiet address seldom shares one. */
+export class RecentSources {
+  readonly #lifeMs: number;
+  /** When a source was heard of last; whole ms, modulo 2^32. */
+  readonly #heardMs: Int32Array = new Int32Array(RECENT_CELLS);
+  readonly #startMs: number;
+
+  constructor(lifeMs: number, nowMs: number) {
+    this.#lifeMs = lifeMs;
+    this.#startMs = nowMs - lifeMs - 1;
+  }
+
+  /** Notes that the source with this hash is heard of; whether it was not within the life before. */
+  mark(hash: number, nowMs: number): boolean {
+    const cell = hash & (RECENT_CELLS - 1);
+    // Cells begin with 0, so time counts from a life before the start.
+    const elapsedMs = Math.floor(nowMs - this.#startMs) | 0;
+    const isFresh = ((elapsedMs - this.#heardMs[cell]) | 0) > this.#lifeMs;
+    this.#heardMs[cell] = elapsedMs;
+    return isFresh;
   }
 }

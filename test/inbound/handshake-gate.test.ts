@@ -10,7 +10,7 @@ import { endpointOf, FakeLane } from '../support/fake-lane.ts';
 import { GATE_PUBLIC_KEY, genuine, LIVE_INDEX, openGate } from '../support/handshake-gate.ts';
 
 /** Initiations that get in before addresses are looked at, and the budget of one address. */
-const CALM = 1_024;
+const CALM = 512;
 const SOURCE_BURST = 5;
 const SOURCE_PER_SECOND = 20;
 /** All unproven ones together. */
@@ -57,9 +57,11 @@ function alarm(): void {
 /** Spends what all strangers may ask for together. */
 function exhaust(): void {
   alarm();
-  let taken = 0;
-  while (offer(initiations(1), addressOf(1_000 + taken)).in === 1) taken += 1;
-  expect(taken).toBeLessThan(UNPROVEN_BURST);
+  // Some addresses share a cell with one that was heard of just before, and are refused earlier.
+  for (let refused = 0, at = 0; refused < 20; at += 1) {
+    refused = offer(initiations(1), addressOf(1_000 + at)).in === 1 ? 0 : refused + 1;
+    expect(at).toBeLessThan(UNPROVEN_BURST + 100);
+  }
 }
 
 describe('mac1', () => {
@@ -147,15 +149,27 @@ describe('initiations', () => {
     const outcomes = Array.from({ length: 1_000 }, (_, at) => offer(initiations(1), addressOf(10_000 + at)));
     expect(outcomes.filter((outcome) => outcome.in === 1).length).toBe(0);
     const asked = outcomes.filter(({ cookie }) => cookie === 1).length;
-    expect(asked).toBeGreaterThan(450);
+    expect(asked).toBeGreaterThan(300);
     expect(asked).toBeLessThanOrEqual(500);
+  });
+
+  it('of very many addresses that repeat themselves leave room for one that was not heard of lately', () => {
+    exhaust();
+    for (let tenth = 0; tenth < 30; tenth += 1) {
+      lane.addon.nowMs += 100;
+      for (let at = 0; at < 200; at += 1) offer(initiations(1), addressOf(1_000 + at));
+    }
+    expect(offer(initiations(1), addressOf(1_000)).in).toBe(0);
+    const fresh = Array.from({ length: 100 }, (_, other) => offer(initiations(1), addressOf(30_000 + other)).in);
+    // One in a hundred shares its budget with an address of the flood.
+    expect(fresh.filter((taken) => taken === 1).length).toBeGreaterThan(90);
   });
 
   it('from where a peer is known to be get in also then', () => {
     const home = addressOf(77);
     lane.addPeer(0, home);
     exhaust();
-    lane.addon.nowMs += 1_000;
+    lane.addon.nowMs += 3_000;
     exhaust();
     expect(offer(initiations(1), home)).toEqual({ in: 1, cookie: 0, rate: 0 });
     expect(offer(initiations(1), addressOf(78)).in).toBe(0);

@@ -29,6 +29,11 @@ export interface FloodOptions {
   readonly seconds: number;
 }
 
+/** A flood that has begun. */
+export interface Flood {
+  readonly report: Promise<FloodReport>;
+}
+
 interface Newcomer {
   readonly privateKey: string;
   readonly inner: string;
@@ -78,8 +83,8 @@ export class AttackLab implements AsyncDisposable {
     return innerRoute(this.pair, 4);
   }
 
-  /** Floods for some seconds. */
-  async flood(kind: FloodKind, { rate, seconds }: FloodOptions): Promise<FloodReport> {
+  /** Floods for some seconds; resolves when it has begun. */
+  async flood(kind: FloodKind, { rate, seconds }: FloodOptions): Promise<Flood> {
     const { b } = this.pair;
     const job: FloodJob = {
       kind: kind.name,
@@ -93,13 +98,8 @@ export class AttackLab implements AsyncDisposable {
     const unread = kind.hitsDevice ? null : await this.#openUnread();
     const command = [process.execPath, FLOOD_PROGRAM, file];
     const program = this.#attacker.start(command, { timeoutMs: START_MS + seconds * 1_000 });
-    try {
-      const finished = await program.finished;
-      if (finished.code !== 0) throw failure(finished);
-      return JSON.parse(finished.stdout) as FloodReport;
-    } finally {
-      await unread?.stop();
-    }
+    await program.waitForOutput(/^flooding$/m, START_MS);
+    return { report: reportOf(program).finally(() => unread?.stop()) };
   }
 
   /** Prepares the next newcomer, which says nothing until it is asked to knock. */
@@ -139,6 +139,12 @@ export class AttackLab implements AsyncDisposable {
     await unread.waitForOutput(/ready/, START_MS);
     return unread;
   }
+}
+
+async function reportOf(program: Running): Promise<FloodReport> {
+  const finished = await program.finished;
+  if (finished.code !== 0) throw failure(finished);
+  return JSON.parse(finished.stdout.split('\n')[1] ?? '') as FloodReport;
 }
 
 interface Places {

@@ -1,6 +1,6 @@
 /**
- * A program: floods a port with one kind of datagram at a rate, for some seconds, and ends. Prints how many the kernel took
- * and for how long, as one line of JSON.
+ * A program: floods a port with one kind of datagram at a rate, for some seconds, and ends. Says
+ * `flooding` when it begins, and prints how many the kernel took and for how long, as one line of JSON.
  *
  *     node flood-end.js JOB.json
  */
@@ -63,6 +63,7 @@ function sourceOf(at: number): Uint8Array {
 }
 
 function send(socket: FloodSocket, { rate, seconds }: FloodJob): FloodReport {
+  process.stdout.write('flooding\n');
   const startedMs = performance.now();
   let sent = 0;
   let offered = 0;

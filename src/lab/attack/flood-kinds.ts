@@ -39,6 +39,10 @@ export const FLOOD_KINDS: readonly FloodKind[] = [
       hitsDevice: false,
     },
   ),
+  kind('floor-many', 'the same from 16,384 addresses', () => poolOf(() => typed(1, INITIATION.LENGTH)), {
+    hitsDevice: false,
+    sources: MANY,
+  }),
   kind('random-initiations', 'initiations of random bytes', () => poolOf(() => typed(1, INITIATION.LENGTH))),
   kind('mac1-initiations', 'initiations with valid mac1, from one address', stampedInitiations),
   kind('mac1-many', 'initiations with valid mac1, from 16,384 addresses', stampedInitiations, { sources: MANY }),

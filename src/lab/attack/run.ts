@@ -110,12 +110,11 @@ async function attack(lab: AttackLab, kind: FloodKind, { rate, seconds }: Attack
     const before = await runTcp(lab.route, { seconds });
     const residentBefore = lab.b.usage().residentBytes;
     const dropsBefore = await lab.drops();
-    const flood = lab.flood(kind, { rate, seconds: Math.max(FLOOD_SECONDS_MIN, seconds + 1.5) });
-    flood.catch(() => undefined);
+    const flood = await lab.flood(kind, { rate, seconds: Math.max(FLOOD_SECONDS_MIN, seconds + 1.5) });
     await delay(LEAD_MS);
     const load = Promise.all([runTcp(lab.route, { seconds }), newcomer.knock(KNOCK_MS)]);
     const memory = await watchMemory([lab.b.pid], load);
-    const [[during, newcomerMs], report] = [await load, await flood];
+    const [[during, newcomerMs], report] = [await load, await flood.report];
     const drops = Object.entries(await lab.drops()).map(([name, count]) => [name, count - (dropsBefore[name] ?? 0)]);
     return {
       kind: kind.name,
