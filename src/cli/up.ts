@@ -5,9 +5,11 @@
 import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
 import type { TunnelConfig } from '../control/config-types.ts';
+import type { Logger } from '../control/log.ts';
 import { runDirectory } from '../control/run-directory.ts';
 import { bringUp, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
 import { heapOptions } from '../memory/budget.ts';
+import { openUapi } from '../uapi/server.ts';
 import { aeadFromEnvironment } from './aead.ts';
 import { startInBackground } from './background.ts';
 import { EXIT_OK } from './exit-code.ts';
@@ -64,7 +66,7 @@ async function start(argument: string, options: UpOptions, request: ServiceStart
   const loaded = loadConfig(argument);
   const configMs = Math.round(performance.now() - startedMs);
   for (const warning of loaded.warnings) request.channel.report(warning);
-  const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options));
+  const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options, request.log));
   return {
     name: loaded.name,
     fields: { configMs, ...tunnel.phasesMs },
@@ -91,11 +93,12 @@ function requestOf({ name, config }: LoadedConfig, options: UpOptions, request: 
 }
 
 /** Native code is loaded here and nowhere before. */
-async function loadTools(options: UpOptions): Promise<TunnelTools> {
+async function loadTools(options: UpOptions, log: Logger): Promise<TunnelTools> {
   const aead = aeadFromEnvironment(process.env.GIGATUN_AEAD);
   const { openDevice } = await import('../device.ts');
   return {
     openDevice: (request) => openDevice({ ...request, aead, bookTime: options.books !== false }),
+    openUapi: (name, device, onRemoved) => openUapi({ name, device, onRemoved, log }),
     run: runCommand,
   };
 }
