@@ -59,7 +59,8 @@ export async function daemon(argument: string, options: DaemonOptions): Promise<
   const command = nearest(name, COMMAND_NAMES);
   if (command !== null)
     say(`gigatun: opened an interface ${name}; if you meant the command ${command}: gigatun down ${name}`);
-  return EXIT_OK;
+  // What the event loop still holds is nothing to wait for, and the caller does wait.
+  process.exit(EXIT_OK);
 }
 
 /** What it needs is loaded only where it runs. */
