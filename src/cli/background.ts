@@ -55,6 +55,7 @@ function spawnDetached(
     ...(options.lanes === undefined ? [] : ['--lanes', `${options.lanes}`]),
     ...(options.memory === undefined ? [] : ['--memory', `${options.memory / 1e6}`]),
     ...(options.books === false ? ['--no-books'] : []),
+    ...(options.dropPrivileges === false || options.disableDropPrivileges ? ['--no-drop-privileges'] : []),
     ...(options.mtu === undefined ? [] : ['--mtu', `${options.mtu}`]),
   ];
   const script = process.argv[1] ?? '';

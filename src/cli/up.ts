@@ -4,7 +4,9 @@
  */
 import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
+import type { TunnelConfig } from '../control/config-types.ts';
 import { createLogger, type Logger, logLevelOf } from '../control/log.ts';
+import type { PrivilegeNeeds } from '../control/privileges.ts';
 import { runDirectory } from '../control/run-directory.ts';
 import { asGigatunError, messageOf } from '../control/system-error.ts';
 import { bringUp, type Tunnel, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
@@ -26,6 +28,10 @@ export interface UpOptions {
   readonly mtu?: number;
   /** false: book no time, to measure what the books cost. */
   readonly books?: boolean;
+  /** false: keep all privileges when the tunnel is up. */
+  readonly dropPrivileges?: boolean;
+  /** The same, as other programs name it. */
+  readonly disableDropPrivileges?: true;
 }
 
 /** A terminal and a program around this one may both pass on one Ctrl-C: within this time, two signals are one. */
@@ -87,7 +93,22 @@ async function start(
   const configMs = Math.round(performance.now() - startedMs);
   for (const warning of loaded.warnings) channel.report(warning);
   const request = { ...requestOf(loaded, options, channel, log), signal, force };
-  return { name: loaded.name, configMs, tunnel: await bringUp(request, await loadTools(options)) };
+  // It loads native code, so it is loaded here.
+  const { applyPrivileges, forbidDumps, planPrivileges } = await import('../control/privileges.ts');
+  forbidDumps();
+  const tunnel = await bringUp(request, await loadTools(options));
+  applyPrivileges(planPrivileges(privilegeNeeds(loaded.config, options)), log);
+  return { name: loaded.name, configMs, tunnel };
+}
+
+function privilegeNeeds({ listenPort, interface: { hooks } }: TunnelConfig, options: UpOptions): PrivilegeNeeds {
+  return {
+    listenPort,
+    portMayChange: false,
+    commands: [...hooks.preDown, ...hooks.postDown],
+    drop: options.dropPrivileges !== false && options.disableDropPrivileges !== true,
+    sudo: process.env.WG_SUDO,
+  };
 }
 
 function requestOf(
