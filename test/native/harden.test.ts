@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readPrivileges } from '../../src/control/privileges.ts';
+import { Lab } from '../../src/lab/namespaces.ts';
 import { run } from '../../src/lab/process.ts';
 import { harden } from '../../src/native/addon.ts';
+import { tunnelSuite } from '../support/tunnel-needs.ts';
 
 const CHILD = fileURLToPath(new URL('./harden-child.mjs', import.meta.url));
+const MOVED = fileURLToPath(new URL('./moved-tun-child.mjs', import.meta.url));
 const NET_ADMIN = 12;
 const mine = readPrivileges(readFileSync('/proc/self/status', 'utf8'));
 
@@ -43,5 +46,21 @@ describe('harden', () => {
   it('takes no set that is no set', () => {
     for (const wrong of [-2, 0.5, 2 ** 53, Number.NaN]) expect(() => harden(wrong)).toThrow(RangeError);
     for (const wrong of ['1', null, undefined]) expect(() => harden(wrong as unknown as number)).toThrow(TypeError);
+  });
+});
+
+tunnelSuite('a TUN that was moved to another namespace', [], () => {
+  it('is read there, also when that may no longer be entered', async () => {
+    const lab = new Lab();
+    try {
+      const [here, there] = [lab.addNamespace('here'), lab.addNamespace('there')];
+      const { stdout } = await here.run([process.execPath, MOVED, there.name]);
+      const { entered, asked, refused } = JSON.parse(stdout);
+      expect(entered).toMatchObject({ mtu: 1_333, txQueueLength: 77, up: true });
+      expect(asked).toEqual(entered);
+      expect(refused).toBe('EPERM');
+    } finally {
+      lab.close();
+    }
   });
 });
