@@ -134,6 +134,16 @@ export class ControlLane {
     this.#options.post({ type: 'mark', token: this.#lastToken }, 'all');
   }
 
+  /** The machine was suspended: who knows how old keypairs are? All are given up; the next packet of each peer gets a new one. */
+  restartSessions(): void {
+    for (const peer of this.peers.values()) {
+      this.#carryOut(this.machine.stopPeer(peer.id));
+      this.machine.startPeer(peer.id);
+      peer.currentBornMs = Number.NEGATIVE_INFINITY;
+      this.#evaluate(peer);
+    }
+  }
+
   /** @param key 32 bytes, copied; null for none. Sessions start anew */
   setPrivateKey(key: Uint8Array | null): void {
     this.#carryOut(this.machine.setPrivateKey(key, nowMs()));

@@ -31,6 +31,7 @@ import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
+import { SuspendWatch } from './suspend-watch.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
@@ -102,6 +103,7 @@ class TunnelDevice implements Device {
   #linkTimer: NodeJS.Timeout | null = null;
   #link: LinkInfo;
   readonly #faults: LaneFaults;
+  readonly #suspends = new SuspendWatch();
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
@@ -331,6 +333,10 @@ class TunnelDevice implements Device {
   #eachSecond(): void {
     this.#followLink();
     this.#memory.watch();
+    const sleptMs = this.#suspends.look();
+    if (sleptMs === 0) return;
+    this.#settings.log.info('the machine was suspended: sessions start anew', { seconds: Math.round(sleptMs / 1_000) });
+    this.#control?.restartSessions();
   }
 
   /** The interface's MTU and state may change at any time; lanes pad by the MTU. */

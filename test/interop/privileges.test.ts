@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type PrivilegeReport, readPrivileges } from '../../src/control/privileges.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
+import { Lab } from '../../src/lab/namespaces.ts';
 import { innerRoute } from '../../src/lab/pair.ts';
 import { waitForEcho } from '../../src/lab/ping.ts';
 import { transfer } from '../../src/lab/transfer.ts';
@@ -22,7 +23,7 @@ const EVERYTHING: EndOptions = {
 };
 const NET_ADMIN_ONLY: PrivilegeReport = { capabilities: ['cap_net_admin'], noNewPrivileges: true, userId: 0 };
 
-function threadsOf({ program }: End): PrivilegeReport[] {
+function threadsOf({ program }: Pick<End, 'program'>): PrivilegeReport[] {
   const tasks = `/proc/${program.pid}/task`;
   return readdirSync(tasks).map((id) => readPrivileges(readFileSync(join(tasks, id, 'status'), 'utf8')));
 }
@@ -67,6 +68,22 @@ tunnelSuite('a tunnel that is up', ['nft', 'ping'], () => {
     await logged(tunnel.a, 'privileges dropped');
     for (const { capabilities } of threadsOf(tunnel.a)) {
       expect(capabilities).toEqual(['cap_net_bind_service', 'cap_net_admin']);
+    }
+  });
+
+  it('has the same, and low ports, where wg configures it', async () => {
+    const lab = new Lab();
+    const device = `gtp${process.pid.toString(36)}`;
+    const namespace = lab.addNamespace('d');
+    const env = { GIGATUN_RUN_DIR: join(lab.directory, 'run'), LOG_LEVEL: 'info' };
+    const program = namespace.start([process.execPath, CLI, '-f', device], { env, timeoutMs: 30_000 });
+    try {
+      await program.waitForOutput(/ info up /, SAY_MS);
+      const capabilities = ['cap_net_bind_service', 'cap_net_admin'];
+      for (const thread of threadsOf({ program })) expect(thread).toEqual({ ...NET_ADMIN_ONLY, capabilities });
+    } finally {
+      expect(await program.stop()).toMatchObject({ code: 0 });
+      lab.close();
     }
   });
 
