@@ -11,7 +11,9 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   iperf3: 'iperf3',
   nft: 'nftables',
+  prlimit: 'util-linux',
   ping: 'iputils-ping',
+  tc: 'iproute2',
   wg: 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
 };
