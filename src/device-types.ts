@@ -25,6 +25,11 @@ export interface DeviceOptions {
   readonly txQueueLength?: number | null;
   /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
   readonly memoryCapBytes?: number | null;
+  /**
+   * true: there are outer sockets only while the interface is up, as WireGuard has it. Default false: from the start on.
+   * In both cases a device whose interface goes down forgets its sessions and is silent until it is up again.
+   */
+  readonly socketsFollowLink?: boolean;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;

@@ -5,10 +5,12 @@
 import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
 import type { TunnelConfig } from '../control/config-types.ts';
+import type { Logger } from '../control/log.ts';
 import type { PrivilegeNeeds } from '../control/privileges.ts';
 import { runDirectory } from '../control/run-directory.ts';
 import { bringUp, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
 import { heapOptions } from '../memory/budget.ts';
+import { openUapi } from '../uapi/server.ts';
 import { aeadFromEnvironment } from './aead.ts';
 import { startInBackground } from './background.ts';
 import { EXIT_OK } from './exit-code.ts';
@@ -71,7 +73,7 @@ async function start(argument: string, options: UpOptions, request: ServiceStart
   // It loads native code, so it is loaded here.
   const { applyPrivileges, forbidDumps, planPrivileges } = await import('../control/privileges.ts');
   forbidDumps();
-  const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options));
+  const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options, request.log));
   applyPrivileges(planPrivileges(privilegeNeeds(loaded.config, options)), request.log);
   return {
     name: loaded.name,
@@ -109,11 +111,12 @@ function requestOf({ name, config }: LoadedConfig, options: UpOptions, request: 
 }
 
 /** Native code is loaded here and nowhere before. */
-async function loadTools(options: UpOptions): Promise<TunnelTools> {
+async function loadTools(options: UpOptions, log: Logger): Promise<TunnelTools> {
   const aead = aeadFromEnvironment(process.env.GIGATUN_AEAD);
   const { openDevice } = await import('../device.ts');
   return {
     openDevice: (request) => openDevice({ ...request, aead, bookTime: options.books !== false }),
+    openUapi: (name, device, onRemoved) => openUapi({ name, device, onRemoved, log }),
     run: runCommand,
   };
 }

@@ -2,8 +2,9 @@
  * The answer to `get`: the device's settings as lines, in wireguard-go's order and with its omissions, so that whoever
  * reads wireguard-go reads this. It is made in one page of bytes that is used again and zeroed at the end, since private
  * and preshared keys are in it; an answer of any length takes no more memory.
+ *
+ * Keys of our own begin with `gigatun_`, stand behind a peer's other lines, and hold no `=`: readers skip them.
  */
-import type { IpPrefix } from '../control/config-types.ts';
 import type { DeviceSettings, PeerSettings } from '../control/device-change.ts';
 import { formatPrefix } from '../control/ip-text.ts';
 import { KEY_LENGTH } from '../control/key-text.ts';
@@ -32,8 +33,9 @@ export function* formatSettings(settings: DeviceSettings): Generator<Uint8Array,
       writePeer(page, peer);
       for (const prefix of peer.allowedIps) {
         if (page.isNearlyFull) yield page.take();
-        writePrefix(page, prefix);
+        page.line('allowed_ip', formatPrefix(prefix));
       }
+      writeExtensions(page, peer);
     }
     if (!page.isEmpty) yield page.take();
   } finally {
@@ -72,8 +74,10 @@ function writePeer(page: Page, peer: PeerSettings): void {
   page.line('persistent_keepalive_interval', peer.persistentKeepaliveSeconds);
 }
 
-function writePrefix(page: Page, prefix: IpPrefix): void {
-  page.line('allowed_ip', formatPrefix(prefix));
+/** What WireGuard has no word for. */
+function writeExtensions(page: Page, { isGigatun = false, cipher = null }: PeerSettings): void {
+  if (isGigatun) page.line('gigatun_peer', 'true');
+  if (cipher !== null) page.line('gigatun_cipher', cipher);
 }
 
 function formatEndpoint(address: string, port: number): string {

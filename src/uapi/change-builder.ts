@@ -3,6 +3,7 @@
  * those behind it about that peer. Each line means what it means to wireguard-go, which carries out line by line; here the
  * whole becomes one change, so that a bad line leaves the device as it was.
  */
+import { quoteValue } from '../control/config-problems.ts';
 import type { AllowedIpChange, DeviceChange, PeerChange } from '../control/device-change.ts';
 import { clampPrivateKey } from '../control/key-text.ts';
 import { invalid } from './errno.ts';
@@ -22,72 +23,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type PeerDraft = Writable<Omit<PeerChange, 'allowedIps'>> & { allowedIps?: AllowedIpChange[] };
 type DeviceDraft = Writable<Omit<DeviceChange, 'peers'>>;
 
-/** What a line does to the part of the change that it is about; `value` is the line's bytes behind `=`. */
-type DeviceLine = (device: DeviceDraft, value: Buffer) => void;
-type PeerLine = (peer: PeerDraft, value: Buffer, builder: ChangeBuilder) => void;
-
-const DEVICE_LINES: ReadonlyMap<string, DeviceLine> = new Map<string, DeviceLine>([
-  ['private_key', (device, value) => replaceKey(device, 'privateKey', privateKeyOf(value))],
-  [
-    'listen_port',
-    (device, value) => {
-      device.listenPort = readNumber('listen_port', textOf(value), PORT_MAX);
-    },
-  ],
-  [
-    'fwmark',
-    (device, value) => {
-      device.fwmark = readNumber('fwmark', textOf(value), WORD_MAX);
-    },
-  ],
-  [
-    'replace_peers',
-    (device, value) => {
-      device.replacePeers = readTrue('replace_peers', textOf(value));
-    },
-  ],
-]);
-
-const PEER_LINES: ReadonlyMap<string, PeerLine> = new Map<string, PeerLine>([
-  [
-    'remove',
-    (peer, value) => {
-      peer.remove = readTrue('remove', textOf(value));
-    },
-  ],
-  [
-    'update_only',
-    (peer, value) => {
-      peer.updateOnly = readTrue('update_only', textOf(value));
-    },
-  ],
-  ['preshared_key', (peer, value) => replaceKey(peer, 'presharedKey', readHexKey('preshared_key', value))],
-  [
-    'endpoint',
-    (peer, value) => {
-      peer.endpoint = readEndpoint(textOf(value));
-    },
-  ],
-  [
-    'persistent_keepalive_interval',
-    (peer, value) => {
-      const name = 'persistent_keepalive_interval';
-      peer.persistentKeepaliveSeconds = readNumber(name, textOf(value), SECONDS_MAX);
-    },
-  ],
-  [
-    'replace_allowed_ips',
-    (_, value, builder) => builder.replaceAllowedIps(readTrue('replace_allowed_ips', textOf(value))),
-  ],
-  [
-    'allowed_ip',
-    (peer, value) => {
-      peer.allowedIps ??= [];
-      peer.allowedIps.push(allowedIpOf(textOf(value)));
-    },
-  ],
-  ['protocol_version', (_, value) => checkVersion(textOf(value))],
-]);
+/** Lines that undo prefixes named before them in the same section; such prefixes still leave their former peers. */
+const UNDOES_PREFIXES: ReadonlySet<string> = new Set(['remove', 'replace_allowed_ips']);
 
 export class ChangeBuilder {
   readonly #device: DeviceDraft = {};
@@ -103,8 +40,8 @@ export class ChangeBuilder {
    */
   take(key: string, value: Buffer): void {
     if (key === 'public_key') this.#begin({ publicKey: readHexKey(key, value) });
-    else if (this.#peer === null) lineOf(DEVICE_LINES, key, 'device')(this.#device, value);
-    else lineOf(PEER_LINES, key, 'peer')(this.#peer, value, this);
+    else if (this.#peer === null) takeDeviceLine(this.#device, key, value);
+    else takePeerLine(UNDOES_PREFIXES.has(key) ? this.#draftBehindPrefixes(this.#peer) : this.#peer, key, value);
   }
 
   /** The change; its keys are the caller's, to zero when it has been carried out. */
@@ -112,17 +49,17 @@ export class ChangeBuilder {
     return { ...this.#device, peers: this.#peers };
   }
 
-  /** For the line `replace_allowed_ips`: prefixes named before it are replaced as well, though they left their former peers. */
-  replaceAllowedIps(replace: true): void {
-    if (this.#peer === null) return;
-    const { publicKey, updateOnly, allowedIps } = this.#peer;
-    if (allowedIps !== undefined) this.#begin({ publicKey, ...(updateOnly === undefined ? {} : { updateOnly }) });
-    this.#peer.replaceAllowedIps = replace;
+  /** Prefixes that were named already stay in a change of their own, and another change of the same peer follows. */
+  #draftBehindPrefixes(peer: PeerDraft): PeerDraft {
+    const { publicKey, updateOnly, allowedIps, remove } = peer;
+    if (allowedIps === undefined || remove === true) return peer;
+    return this.#begin({ publicKey, ...(updateOnly === undefined ? {} : { updateOnly }) });
   }
 
-  #begin(peer: PeerDraft): void {
+  #begin(peer: PeerDraft): PeerDraft {
     this.#peer = peer;
     this.#peers.push(peer);
+    return peer;
   }
 }
 
@@ -132,10 +69,55 @@ export function wipeChange(change: DeviceChange): void {
   for (const { presharedKey } of change.peers ?? []) presharedKey?.fill(0);
 }
 
-function lineOf<T>(lines: ReadonlyMap<string, T>, key: string, what: string): T {
-  const line = lines.get(key);
-  if (line !== undefined) return line;
-  throw invalid(`expected a key of a ${what}: ${[...lines.keys()].join(', ')}; got another`);
+function takeDeviceLine(device: DeviceDraft, key: string, value: Buffer): void {
+  switch (key) {
+    case 'private_key':
+      replaceKey(device, 'privateKey', readPrivateKey(value));
+      break;
+    case 'listen_port':
+      device.listenPort = readNumber(key, textOf(value), PORT_MAX);
+      break;
+    case 'fwmark':
+      device.fwmark = readNumber(key, textOf(value), WORD_MAX);
+      break;
+    case 'replace_peers':
+      device.replacePeers = readTrue(key, textOf(value));
+      break;
+    default:
+      throw invalid(`expected a key of the device, or public_key, got ${quoteValue(key)}`);
+  }
+}
+
+function takePeerLine(peer: PeerDraft, key: string, value: Buffer): void {
+  switch (key) {
+    case 'remove':
+      peer.remove = readTrue(key, textOf(value));
+      break;
+    case 'update_only':
+      peer.updateOnly = readTrue(key, textOf(value));
+      break;
+    case 'preshared_key':
+      replaceKey(peer, 'presharedKey', readHexKey(key, value));
+      break;
+    case 'endpoint':
+      peer.endpoint = readEndpoint(textOf(value));
+      break;
+    case 'persistent_keepalive_interval':
+      peer.persistentKeepaliveSeconds = readNumber(key, textOf(value), SECONDS_MAX);
+      break;
+    case 'replace_allowed_ips':
+      peer.replaceAllowedIps = readTrue(key, textOf(value));
+      break;
+    case 'allowed_ip':
+      peer.allowedIps ??= [];
+      peer.allowedIps.push(readAllowedIp(textOf(value)));
+      break;
+    case 'protocol_version':
+      if (textOf(value) !== '1') throw invalid(`expected protocol_version=1, got ${quoteValue(textOf(value))}`);
+      break;
+    default:
+      throw invalid(`expected a key of a peer, got ${quoteValue(key)}`);
+  }
 }
 
 /** Of two lines the later holds; the earlier key is zeroed. All zeros stand for none. */
@@ -145,7 +127,7 @@ function replaceKey<K extends string>(draft: { [P in K]?: Uint8Array | null }, n
 }
 
 /** As Curve25519 uses it, which is also how wireguard-go shows it; zeros stay zeros. */
-function privateKeyOf(value: Buffer): Uint8Array {
+function readPrivateKey(value: Buffer): Uint8Array {
   const key = readHexKey('private_key', value);
   if (isZeroKey(key)) return key;
   const clamped = clampPrivateKey(key);
@@ -154,13 +136,9 @@ function privateKeyOf(value: Buffer): Uint8Array {
 }
 
 /** `-` before the prefix takes it from the peer. */
-function allowedIpOf(text: string): AllowedIpChange {
+function readAllowedIp(text: string): AllowedIpChange {
   const remove = text.startsWith('-');
   return { prefix: readPrefix(remove ? text.slice(1) : text), remove };
-}
-
-function checkVersion(text: string): void {
-  if (text !== '1') throw invalid('expected protocol_version=1, got another');
 }
 
 /** Bytes above 127 become letters that no value has. */

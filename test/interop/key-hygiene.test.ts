@@ -50,7 +50,7 @@ async function talk(path: string, text: string): Promise<string> {
   return await new Promise((resolve, reject) => {
     let answer = '';
     const socket = connect(path, () => socket.write(text));
-    socket.setTimeout(500, () => socket.end());
+    socket.setTimeout(150, () => socket.end());
     socket.on('data', (data) => (answer += data.toString('latin1')));
     socket.on('error', (error) => (answer === '' ? reject(error) : resolve(answer)));
     socket.on('close', () => resolve(answer));

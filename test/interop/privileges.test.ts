@@ -32,7 +32,7 @@ async function logged(end: End, text: string): Promise<void> {
   await end.program.waitUntil(() => end.program.output.includes(text), SAY_MS, `log ${text}`);
 }
 
-tunnelSuite('a tunnel that is up', ['nft', 'ping'], () => {
+tunnelSuite('a tunnel that is up', ['nft', 'ping', 'wg'], () => {
   it('has CAP_NET_ADMIN and no new privileges in every thread, and needs no more to the end', async () => {
     await using tunnel = await openTunnel({}, { ...EVERYTHING, lanes: 2 });
     const { a, b, pair } = tunnel;
@@ -81,6 +81,10 @@ tunnelSuite('a tunnel that is up', ['nft', 'ping'], () => {
       await program.waitForOutput(/ info up /, SAY_MS);
       const capabilities = ['cap_net_bind_service', 'cap_net_admin'];
       for (const thread of threadsOf({ program })) expect(thread).toEqual({ ...NET_ADMIN_ONLY, capabilities });
+      namespace.ip(`link set ${device} up`);
+      namespace.runSync(['wg', 'set', device, 'listen-port', '53', 'fwmark', '7']);
+      expect(namespace.runSync(['wg', 'show', device, 'listen-port'])).toBe('53\n');
+      expect(namespace.runSync(['wg', 'show', device, 'fwmark'])).toBe('0x7\n');
     } finally {
       expect(await program.stop()).toMatchObject({ code: 0 });
       lab.close();

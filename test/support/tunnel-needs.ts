@@ -13,7 +13,11 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   nft: 'nftables',
   prlimit: 'util-linux',
   ping: 'iputils-ping',
+  setpriv: 'util-linux',
+  sysctl: 'procps',
   tc: 'iproute2',
+  tcpdump: 'tcpdump',
+  unshare: 'util-linux',
   wg: 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
 };

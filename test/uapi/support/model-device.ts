@@ -74,7 +74,7 @@ export class ModelDevice implements UapiDevice {
     const text = formatPrefix(prefix);
     if (remove) peer.allowedIps.delete(text);
     else {
-      for (const other of this.peers.values()) other.allowedIps.delete(text);
+      for (const other of this.peers.values()) if (other !== peer) other.allowedIps.delete(text);
       peer.allowedIps.set(text, prefix);
     }
   }
