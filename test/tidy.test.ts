@@ -45,6 +45,7 @@ const RULES: readonly [string, Rule, readonly ProjectFile[], ProjectFile][] = [
     source,
     planted('src/ledger/x.ts', "import type { A } from '../lane.ts';"),
   ],
+  ['the UAPI is given its device', importRules, source, planted('src/uapi/x.ts', "import { a } from '../device.ts';")],
   ['only src/native/ loads the addon', importRules, source, planted('src/lane.ts', "await import('node-gyp-build');")],
   ['script files are named in kebab-case', kebabCase, script, planted('src/packet/ipHeader.ts', '')],
   ['C files are named in snake_case', snakeCase, c, planted('native/core/ip-header.c', '')],
