@@ -15,6 +15,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   sysctl: 'procps',
   tcpdump: 'tcpdump',
   wg: 'wireguard-tools',
+  'wg-quick': 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
 };
 const BUILT = ['dist/index.js', 'dist/cli/main.js', 'dist/lab/transfer-end.js', 'build/Release/gigatun.node'] as const;
