@@ -33,7 +33,9 @@ import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
+import { SuspendWatch } from './suspend-watch.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { LiveIndices } from './tables/live-indices.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -113,6 +115,7 @@ class TunnelDevice implements Device {
   readonly #settings: Settings;
   readonly #lanes: LanePort[] = [];
   readonly #memory: DeviceMemory;
+  readonly #liveIndices: SharedArrayBuffer = LiveIndices.allocate();
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
@@ -123,6 +126,7 @@ class TunnelDevice implements Device {
   #linkTimer: NodeJS.Timeout | null = null;
   #link: DeviceLink | null = null;
   readonly #faults: LaneFaults;
+  readonly #suspends = new SuspendWatch();
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
@@ -171,6 +175,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
+    this.#control?.tellIdentity();
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
     this.#link = this.#openLink(descriptors);
@@ -294,6 +299,7 @@ class TunnelDevice implements Device {
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
       handshakesPending: new Int32Array(this.#memory.handshakesPending),
+      indexWatcher: new LiveIndices(this.#liveIndices),
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
@@ -358,6 +364,7 @@ class TunnelDevice implements Device {
       ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#memory.handshakesPending,
+      liveIndices: this.#liveIndices,
       timing,
       limits: { ...descriptors.limits, mtu },
       aead,
@@ -400,6 +407,16 @@ class TunnelDevice implements Device {
   #eachSecond(): void {
     this.#lookAtLink();
     this.#memory.watch();
+    this.#lookAtClock();
+  }
+
+  /** Nobody can say how old keypairs are after a suspend: all are given up, and the next packet of each peer gets a new one. */
+  #lookAtClock(): void {
+    const sleptMs = this.#suspends.look();
+    if (sleptMs === 0 || this.#link?.isUp !== true) return;
+    this.#settings.log.info('the machine was suspended: sessions start anew', { seconds: Math.round(sleptMs / 1_000) });
+    this.#control?.goDown();
+    this.#control?.goUp();
   }
 
   #lookAtLink(): void {
