@@ -61,9 +61,10 @@ export async function serve(levels: LogLevels, start: (request: ServiceStart) =>
   try {
     const level = channel.background ? levels.background : levels.foreground;
     const log = createLogger(logLevelOf(process.env.LOG_LEVEL, level, channel.report));
+    const manager = openServiceManager(log);
     stopWhenBroken(stop, log);
     const service = await start({ channel, log, signal: stop.signal, force: force.signal });
-    return await stay(service, channel, log, stop.signal);
+    return await stay(service, manager, channel, log, stop.signal);
   } catch (error) {
     if (!channel.fail(error)) throw error;
     return exitCodeOf(error);
@@ -72,9 +73,14 @@ export async function serve(levels: LogLevels, start: (request: ServiceStart) =>
   }
 }
 
-async function stay(service: Service, channel: StartChannel, log: Logger, signal: AbortSignal): Promise<number> {
+async function stay(
+  service: Service,
+  manager: ServiceManager,
+  channel: StartChannel,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<number> {
   const { name } = service;
-  const manager = openServiceManager(log);
   closeWhenStopped(service, manager, signal);
   log.info('up', { name, ...service.fields });
   channel.ready();
