@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { type PrivilegeReport, readPrivileges } from '../../src/control/privileges.ts';
+import { type PrivilegeReport, readPrivileges } from '../../src/control/privilege-report.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
 import { Lab } from '../../src/lab/namespaces.ts';
 import { innerRoute } from '../../src/lab/pair.ts';
