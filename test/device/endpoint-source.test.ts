@@ -1,7 +1,9 @@
 /**
  * Where a device's handshake messages leave from and go to, with real sockets and a lane played by the test: the sticky
- * source is dropped with the first retry, for it may be the cause of silence, and a cookie reply moves nothing.
+ * source is dropped with the first retry, for it may be the cause of silence, and a cookie reply moves nothing. The interface
+ * is up, in this machine's own namespace, and has no address.
  */
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -21,6 +23,7 @@ vi.mock('node:worker_threads', async (original) => {
   return { ...(await original<typeof import('node:worker_threads')>()), Worker };
 });
 
+const NAME = `gt-s${process.pid}`;
 const missing = tunMissing();
 const silent = (): void => undefined;
 const log: Logger = { debug: silent, info: silent, warn: silent, error: silent };
@@ -56,7 +59,9 @@ describe.skipIf(missing !== null)(titled('handshake messages', missing), () => {
       persistentKeepaliveSeconds: 0,
     };
     const config = { privateKey: generatePrivateKey(), listenPort: 0, fwmark: 0, peers: [peer] };
-    device = await openTimedDevice({ name: `gt-s${process.pid}`, config, log }, TIMING);
+    device = await openTimedDevice({ name: NAME, config, log }, TIMING);
+    execFileSync('ip', ['link', 'set', NAME, 'up']);
+    await vi.waitUntil(() => device.status().up, 5_000);
   });
 
   afterEach(async () => {
