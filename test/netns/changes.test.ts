@@ -2,11 +2,23 @@
  * What an admin changes while packets flow: keys, peers, ports, the interface itself.
  *
  *     [ in1: 10.88.0.1 fd88::1 TUN ]--a :1--( lo )--b :2--[ TUN 10.88.0.2 fd88::2 :in2 ]
+ *
+ * and, for what a program must see of its interface itself, with both in one namespace:
+ *
+ *     a: 10.88.0.1 fd88::1 TUN--[10.99.0.1]== veth ==[10.99.0.2]--TUN 10.88.0.2 fd88::2 :b
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { NetnsEnd } from '../support/netns-end.ts';
-import { allowedIps, type Classic, inner, netnsSuite, openClassic } from '../support/netns-site.ts';
+import {
+  allowedIps,
+  type Classic,
+  inner,
+  type Linked,
+  netnsSuite,
+  openClassic,
+  openLinked,
+} from '../support/netns-site.ts';
 import { echoes, eventually, expectEcho } from '../support/netns-traffic.ts';
 import { Stream } from '../support/tunnel-traffic.ts';
 
@@ -14,8 +26,6 @@ const LOAD = { packetsPerSecond: 200, lengths: [8, 1_372] } as const;
 /** Shorter than any handshake retry: the change itself must bring the next handshake. */
 const ONE_TRY = { waitSeconds: 1 } as const;
 const PATIENCE_MS = 20_000;
-/** Programs look each second whether an interface that lives in another namespace is down. */
-const NOTICED_MS = 2_500;
 
 netnsSuite('a running tunnel', [], (pairing) => {
   let classic: Classic;
@@ -116,24 +126,6 @@ netnsSuite('a running tunnel', [], (pairing) => {
     expect(await a.showPeer(b, 'preshared-keys')).toEqual(['(none)']);
   });
 
-  it('comes back when its interface goes down and up, with a handshake of its own', async () => {
-    const { a, b } = classic;
-    for (const [end, peer, host] of [
-      [a, b, 1],
-      [b, a, 2],
-    ] as const) {
-      await expectEcho(end.namespace, inner(3 - host, 4));
-      const before = Number((await end.showPeer(peer, 'latest-handshakes'))[0]);
-      end.namespace.ip(`link set dev ${end.name} down`);
-      expect(await echoes(peer.namespace, inner(host, 4), { waitSeconds: 0.5 })).toBe(0);
-      await delay(NOTICED_MS);
-      end.namespace.ip(`link set dev ${end.name} up`, `addr replace ${inner(host, 6)}/64 dev ${end.name} nodad`);
-      await expectEcho(end.namespace, inner(3 - host, 4));
-      await expectEcho(peer.namespace, inner(host, 6));
-      expect(Number((await end.showPeer(peer, 'latest-handshakes'))[0])).toBeGreaterThan(before);
-    }
-  });
-
   it('goes on when its interface goes down and up under traffic', async () => {
     const { a } = classic;
     await underTraffic(async () => {
@@ -157,5 +149,32 @@ netnsSuite('a running tunnel', [], (pairing) => {
     const silent = await b.transferOf(a);
     await delay(2_500);
     expect((await b.transferOf(a)).received).toBe(silent.received);
+  });
+});
+
+netnsSuite('an interface beside its program', [], (pairing) => {
+  let linked: Linked;
+  beforeAll(async () => {
+    linked = await openLinked(pairing);
+    await expectEcho(linked.a.namespace, inner(2, 4));
+  });
+  afterAll(async () => await linked?.site.close());
+
+  it('is silent while it is down, and comes back with a handshake of its own', async () => {
+    const { a, b, link } = linked;
+    await b.setPeer(a, 'endpoint', `${link[0].address4}:51820`);
+    for (const [end, peer, host] of [
+      [a, b, 1],
+      [b, a, 2],
+    ] as const) {
+      const before = Number((await end.showPeer(peer, 'latest-handshakes'))[0]);
+      end.namespace.ip(`link set dev ${end.name} down`);
+      expect(await echoes(peer.namespace, inner(host, 4), { waitSeconds: 1 })).toBe(0);
+      await eventually('another second', () => Date.now() / 1_000 > before + 1);
+      end.namespace.ip(`link set dev ${end.name} up`, `addr replace ${inner(host, 6)}/64 dev ${end.name} nodad`);
+      await expectEcho(end.namespace, inner(3 - host, 4));
+      await expectEcho(peer.namespace, inner(host, 6));
+      expect(Number((await end.showPeer(peer, 'latest-handshakes'))[0])).toBeGreaterThan(before);
+    }
   });
 });

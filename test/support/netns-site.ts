@@ -28,7 +28,7 @@ const PROGRAMS = ['ping', 'wg', 'wireguard-go'] as const;
 /** A suite whose body is called for each pairing. Pairings run side by side, the tests of one in their order. */
 export function netnsSuite(title: string, needs: readonly string[], body: (pairing: Pairing) => void): void {
   tunnelSuite(title, [...PROGRAMS, ...needs], () => {
-    describe.concurrent.for(PAIRINGS)('$a and $b', (pairing) => {
+    describe.for(PAIRINGS)('$a and $b', { concurrent: true }, (pairing) => {
       describe.sequential('in one site', () => body(pairing));
     });
   });
@@ -42,7 +42,7 @@ export function endSuite(
 ): void {
   const implementations = [...new Set(PAIRINGS.map(({ a }) => a))];
   tunnelSuite(title, [...PROGRAMS, ...needs], () => {
-    describe.concurrent.for(implementations)('%s', (implementation) => {
+    describe.for(implementations)('%s', { concurrent: true }, (implementation) => {
       describe.sequential('in one site', () => body(implementation));
     });
   });
