@@ -5,33 +5,21 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
-import type { ControlLaneOptions, ControlPeer, PeerPlan } from './control-lane-types.ts';
-import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
-import { sendUdp } from './native/addon.ts';
-import { ENDPOINT, UDP_SEND } from './native/layout.ts';
+import { type Install, PendingInstalls } from './control-installs.ts';
+import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
+import { ControlSender } from './control-sender.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
-import { type Endpoint, isSameEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
 import { CIPHER_DEFAULT } from './protocol/cipher.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
-import type { PeerTimes } from './protocol/timers.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
-import { PEER_CELL, peerCells, peerMemoryBytes, watchedWord } from './tables/peers.ts';
+import { PEER_CELL, peerCells, peerMemoryBytes, timesOf, watchedWord } from './tables/peers.ts';
+import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
-
-/** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
-const HANDSHAKE_TRAFFIC_CLASS = 0x88;
-/** A lane that has not taken a keypair after this is not waited for. */
-const INSTALL_TIMEOUT_MS = 200;
-/** Longest handshake message, with room. */
-const MESSAGE_BYTES = 256;
-const DESCRIPTOR_OFFSET = MESSAGE_BYTES;
-const ENDPOINT_OFFSET = DESCRIPTOR_OFFSET + UDP_SEND.WORDS * 4;
-/** Arena of the control lane: one handshake message, its descriptor and endpoint. */
-export const CONTROL_ARENA_BYTES: number = ENDPOINT_OFFSET + ENDPOINT.WORDS * 4;
 
 /** Peers that one command tells lanes of. */
 const PEERS_PER_COMMAND = 1_024;
@@ -41,40 +29,35 @@ const PEERS_PER_CHUNK = 256;
 const KEEPALIVES_AT_ONCE = 64;
 const KEEPALIVE_SPREAD_MS = 1;
 
+/** What becomes of a handshake message while the interface is down. */
+const REFUSED: readonly Action[] = [{ kind: 'failed', peer: null, reason: 'bad message' }];
 const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
-
-interface PendingInstall {
-  readonly peer: number;
-  readonly keypair: number;
-  readonly place: 'current' | 'next';
-  /** Actions that wait for the lanes. */
-  readonly rest: readonly Action[];
-  readonly timer: NodeJS.Timeout;
-  /** Lanes that have not answered. */
-  waiting: number;
-}
 
 export class ControlLane {
   readonly machine: DeviceMachine;
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly offloads: OffloadControl;
   readonly #options: ControlLaneOptions;
-  readonly #words: Int32Array;
-  /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
-  readonly #installs: Map<number, PendingInstall> = new Map();
+  readonly #sender: ControlSender;
+  readonly #installs: PendingInstalls;
   readonly #peerMemory: Slab;
+  /** Removed peers of which lanes may still speak. */
+  readonly #removed: RetiredThings<ControlPeer>;
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
+  #isUp = false;
   /** Birth of the cookie secret that lanes have, ms. */
   #cookieSecretBornMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
-    this.#words = new Int32Array(options.arena.buffer);
+    this.#sender = new ControlSender(options);
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
+    this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
+    this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes, indexWatcher } = options;
     this.machine = new DeviceMachine({
@@ -103,9 +86,87 @@ export class ControlLane {
     }
     plans.forEach(({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true }, at) => {
       this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
-      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, persistentKeepaliveSeconds, at);
+      this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
+      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
     });
     return added.map(({ peer }) => peer);
+  }
+
+  /** The peer with this public key, 32 bytes. */
+  peerOf(publicKey: Uint8Array): ControlPeer | undefined {
+    const id = this.machine.peerId(publicKey);
+    return id === undefined ? undefined : this.peers.get(id);
+  }
+
+  /** Changes what is named of a peer. */
+  changePeer(peer: ControlPeer, { presharedKey, endpoint, persistentKeepaliveSeconds, ...rest }: PeerUpdate): void {
+    if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
+    if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
+    if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
+    if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
+    if (persistentKeepaliveSeconds === undefined) return;
+    peer.persistentKeepaliveSeconds = persistentKeepaliveSeconds;
+    this.#act(peer.id, this.machine.setPersistentKeepalive(peer.id, persistentKeepaliveSeconds, nowMs()));
+  }
+
+  /** Ends a peer: its keypairs are retired, lanes forget it. Its id and its memory are used again after a `mark`. */
+  removePeer(peer: ControlPeer): void {
+    if (peer.timer !== null) clearTimeout(peer.timer);
+    peer.timer = null;
+    this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
+    this.offloads.removePeer(peer.id);
+    this.peers.delete(peer.id);
+    this.#options.post({ type: 'unpeer', peer: peer.id }, 'all');
+    this.#removed.add(peer, this.#lastToken);
+  }
+
+  /** To be called when lanes have been told all that follows from removals, the routes too: their answer frees what was removed. */
+  mark(): void {
+    this.#lastToken += 1;
+    this.#options.post({ type: 'mark', token: this.#lastToken }, 'all');
+  }
+
+  /** @param key 32 bytes, copied; null for none. Sessions start anew */
+  setPrivateKey(key: Uint8Array | null): void {
+    this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
+    this.tellIdentity();
+    for (const peer of this.peers.values()) {
+      peer.currentBornMs = Number.NEGATIVE_INFINITY;
+      this.#evaluate(peer);
+    }
+  }
+
+  /** The interface is up: persistent keepalives begin. Until then nothing is sent, and nothing that comes counts. */
+  goUp(): void {
+    this.#isUp = true;
+    let at = 0;
+    for (const peer of this.peers.values()) {
+      this.machine.startPeer(peer.id);
+      if (peer.persistentKeepaliveSeconds === 0) continue;
+      this.#startKeepalive(peer, at);
+      at += 1;
+    }
+  }
+
+  /** The interface is down: sessions are forgotten, nothing is due any more. */
+  goDown(): void {
+    this.#isUp = false;
+    for (const peer of this.peers.values()) {
+      if (peer.timer !== null) clearTimeout(peer.timer);
+      peer.timer = null;
+      peer.currentBornMs = Number.NEGATIVE_INFINITY;
+      this.#carryOut(this.machine.stopPeer(peer.id));
+      this.#clearTime(peer.id, 'unansweredSinceMs');
+      this.#clearTime(peer.id, 'owedSinceMs');
+    }
+    this.#options.post({ type: 'dropAllStaged' }, 'all');
+  }
+
+  /** The sockets are others: no peer is sent to from a local address of before. */
+  forgetSources(): void {
+    for (const peer of this.peers.values())
+      if (peer.endpoint !== null) peer.endpoint = { ...peer.endpoint, localAddress: null, localInterface: 0 };
+    this.#options.post({ type: 'forgetSources' }, 'all');
   }
 
   /** Tells lanes by what messages to us are known. To be said when they run, and whenever our static key changes. */
@@ -115,7 +176,7 @@ export class ControlLane {
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
-    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
+    if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: peer.id, endpoint }, 'all');
   }
@@ -141,7 +202,11 @@ export class ControlLane {
         break;
       case 'installed':
         this.#keypairMemory.answered(lane, event.token);
-        this.#installed(event.token);
+        this.#installs.answered(event.token);
+        break;
+      case 'marked':
+        this.#keypairMemory.answered(lane, event.token);
+        this.#removed.answered(lane, event.token);
         break;
       case 'watch':
         this.#evaluateId(event.peer);
@@ -183,8 +248,16 @@ export class ControlLane {
 
   close(): void {
     this.offloads.close();
-    for (const install of this.#installs.values()) clearTimeout(install.timer);
+    this.#installs.close();
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
+    this.machine.close();
+    this.peers.clear();
+  }
+
+  /** Nobody speaks of a removed peer any more. */
+  #forget({ id, cells }: ControlPeer): void {
+    this.machine.releasePeerId(id);
+    this.#peerMemory.release({ memory: cells.buffer as SharedArrayBuffer, offset: cells.byteOffset });
   }
 
   #addPeer(plan: PeerPlan): { peer: ControlPeer; entry: PeerEntry } {
@@ -200,14 +273,15 @@ export class ControlLane {
       currentBornMs: Number.NEGATIVE_INFINITY,
       nextBornMs: 0,
       hasCipherWarning: false,
+      persistentKeepaliveSeconds: plan.persistentKeepaliveSeconds,
     };
     this.peers.set(id, peer);
     return { peer, entry: { peer: id, memory, offset, endpoint } };
   }
 
   /** The first keepalives, each a handshake, are spread: thousands at once would keep everybody waiting. */
-  #startKeepalive(peer: ControlPeer, seconds: number, at: number): void {
-    this.#carryOut(this.machine.setPersistentKeepalive(peer.id, seconds, nowMs()));
+  #startKeepalive(peer: ControlPeer, at: number): void {
+    if (!this.#isUp) return;
     if (at < KEEPALIVES_AT_ONCE) this.#evaluate(peer);
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
@@ -215,7 +289,8 @@ export class ControlLane {
   /** The lane says whether a message must prove its address by a cookie: too many came (paper 5.3). */
   #takeHandshake(message: Uint8Array, source: Endpoint, needsCookie: boolean): void {
     Atomics.sub(this.#options.handshakesPending, 0, 1);
-    const actions = this.machine.receiveHandshake(message, source, nowMs(), Date.now(), needsCookie);
+    const now = nowMs();
+    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), needsCookie) : REFUSED;
     if (needsCookie) this.#tellCookieSecret();
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
@@ -235,7 +310,8 @@ export class ControlLane {
   /** A lane's wish that crossed with a new keypair is void. */
   #wanted(id: number): void {
     const peer = this.peers.get(id);
-    if (peer === undefined || nowMs() - peer.currentBornMs < this.#options.timing.REKEY_AFTER_TIME_MS) return;
+    if (peer === undefined || !this.#isUp) return;
+    if (nowMs() - peer.currentBornMs < this.#options.timing.REKEY_AFTER_TIME_MS) return;
     this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now()));
   }
 
@@ -249,7 +325,7 @@ export class ControlLane {
   #roamed(id: number, endpoint: Endpoint, lane: number): void {
     const peer = this.peers.get(id);
     if (peer === undefined) return;
-    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(id);
+    if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: id, endpoint }, { except: lane });
   }
@@ -272,8 +348,9 @@ export class ControlLane {
   #evaluate(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    if (!this.#isUp) return;
     this.offloads.touch(peer.id);
-    this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
+    this.#carryOut(this.machine.activity(peer.id, timesOf(peer.cells), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
     const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
     const { UNANSWERED_SINCE_MS, OWED_SINCE_MS } = PEER_CELL;
@@ -309,7 +386,7 @@ export class ControlLane {
         this.offloads.promoted(action.peer, action.keypairId);
         break;
       case 'retire':
-        this.#forgetInstall(action.keypairId);
+        this.#installs.forget(action.keypairId);
         post({ type: 'retire', peer: action.peer, keypair: action.keypairId }, 'all');
         this.offloads.retired(action.peer, action.keypairId);
         this.#keypairMemory.retire(action.keypairId, this.#lastToken);
@@ -372,8 +449,7 @@ export class ControlLane {
     this.offloads.installed(peer, id, localIndex, remoteIndex, memory);
     this.#lastToken += 1;
     const token = this.#lastToken;
-    const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
-    this.#installs.set(token, { peer, keypair: id, place, rest, waiting: this.#options.lanes, timer });
+    this.#installs.add(token, { peer, keypair: id, place, rest });
     const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, ...memory };
     this.#options.post({ type: 'install', peer, place, cipher, ...keypair }, 'all');
     sendKey.fill(0);
@@ -385,36 +461,15 @@ export class ControlLane {
     if (peer !== undefined) peer.currentBornMs = peer.nextBornMs;
   }
 
-  #installed(token: number): void {
-    const install = this.#installs.get(token);
-    if (install === undefined) return;
-    install.waiting -= 1;
-    if (install.waiting === 0) this.#finishInstall(token);
-  }
-
   /** The initiator's keypair is now sent with; a keepalive that follows confirms it if no staged packet does. */
-  #finishInstall(token: number): void {
-    const install = this.#installs.get(token);
-    if (install === undefined) return;
-    clearTimeout(install.timer);
-    this.#installs.delete(token);
-    const { peer, keypair, place } = install;
+  #finishInstall({ peer, keypair, place, rest }: Install): void {
     if (place === 'current') {
       this.#noteCurrent(peer);
       this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
       this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
       this.offloads.promoted(peer, keypair);
     }
-    this.#carryOut(install.rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
-  }
-
-  /** A keypair that is retired before all lanes answered: what waited for it is void. */
-  #forgetInstall(keypair: number): void {
-    for (const [token, install] of this.#installs) {
-      if (install.keypair !== keypair) continue;
-      clearTimeout(install.timer);
-      this.#installs.delete(token);
-    }
+    this.#carryOut(rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
 
   #send(action: Extract<Action, { kind: 'send' }>): void {
@@ -426,51 +481,12 @@ export class ControlLane {
       this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
       return;
     }
-    if (this.#sendMessage(action.message, to) && peer !== undefined)
+    if (this.#sender.send(action.message, to) && peer !== undefined)
       peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += action.message.length;
-  }
-
-  #sendMessage(message: Uint8Array, to: Endpoint): boolean {
-    const { arena, handle, ledger } = this.#options;
-    arena.set(message, 0);
-    writeEndpoint(arena, ENDPOINT_OFFSET, to);
-    const words = this.#words.subarray(DESCRIPTOR_OFFSET >> 2);
-    words[UDP_SEND.OFFSET] = 0;
-    words[UDP_SEND.LENGTH] = message.length;
-    words[UDP_SEND.SEGMENT_LENGTH] = 0;
-    words[UDP_SEND.TRAFFIC_CLASS] = HANDSHAKE_TRAFFIC_CLASS;
-    words[UDP_SEND.ENDPOINT_OFFSET] = ENDPOINT_OFFSET;
-    let sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
-    if (!sent && to.localAddress !== null) {
-      // The local address may be gone.
-      writeEndpoint(arena, ENDPOINT_OFFSET, { ...to, localAddress: null, localInterface: 0 });
-      sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
-    }
-    if (!sent) ledger.drops[DROP.OUT_SEND_FAILED] += 1;
-    ledger.counts[COUNTER.HANDSHAKE_TX] += sent ? 1 : 0;
-    ledger.counts[COUNTER.UDP_TX] += sent ? 1 : 0;
-    ledger.counts[COUNTER.UDP_TX_BYTES] += sent ? message.length : 0;
-    return sent;
   }
 }
 
 /** CLOCK_MONOTONIC in milliseconds: the same clock that lanes read. */
 export function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
-}
-
-/** Whether two endpoints are the same remote address; the local one may differ. */
-function isSameAddress(left: Endpoint | null, right: Endpoint): boolean {
-  return left !== null && left.port === right.port && Buffer.compare(left.address, right.address) === 0;
-}
-
-function timesOf(peer: ControlPeer): PeerTimes {
-  const { cells } = peer;
-  return {
-    unansweredSinceMs: cells[PEER_CELL.UNANSWERED_SINCE_MS],
-    owedSinceMs: cells[PEER_CELL.OWED_SINCE_MS],
-    lastDataReceivedMs: cells[PEER_CELL.LAST_DATA_RECEIVED_MS],
-    lastSentMs: cells[PEER_CELL.LAST_SENT_MS],
-    lastReceivedMs: cells[PEER_CELL.LAST_RECEIVED_MS],
-  };
 }

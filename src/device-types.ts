@@ -1,5 +1,6 @@
 /** What a device takes and tells; the types of the public API. */
 import type { DeviceConfig } from './control/config-types.ts';
+import type { DeviceChange, DeviceSettings } from './control/device-change.ts';
 import type { Logger } from './control/log.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
@@ -8,8 +9,14 @@ import type { OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 
 export interface DeviceOptions {
-  /** Interface name, at most 15 bytes. */
+  /** Interface name, at most 15 bytes. With `tunFd` the kernel tells it, and this is not looked at. */
   readonly name: string;
+  /**
+   * Adopts this open TUN instead of opening one: `/dev/net/tun` after TUNSETIFF with IFF_TUN, IFF_NO_PI and IFF_VNET_HDR. It
+   * is the device's from then on, and closed with it, also when opening fails; one that cannot be adopted is left alone. If it
+   * was opened without IFF_MULTI_QUEUE, or its interface is in another network namespace, there is one lane.
+   */
+  readonly tunFd?: number;
   /** Read while the device opens and not kept: the caller may zero its keys as soon as `openDevice` has resolved. */
   readonly config: DeviceConfig;
   /** Worker threads, 1 to 64; default 1. */
@@ -24,6 +31,11 @@ export interface DeviceOptions {
   readonly txQueueLength?: number | null;
   /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
   readonly memoryCapBytes?: number | null;
+  /**
+   * true: there are outer sockets only while the interface is up, as WireGuard has it. Default false: from the start on.
+   * In both cases a device whose interface goes down forgets its sessions and is silent until it is up again.
+   */
+  readonly socketsFollowLink?: boolean;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;
@@ -100,6 +112,16 @@ export interface Device {
   readonly name: string;
   readonly listenPort: number;
   status(): DeviceStatus;
+  /**
+   * Changes the running device. The change is checked whole first: when this throws, nothing has changed. Keys and prefixes
+   * are copied. What it says of routes reaches the lanes within a few milliseconds, with many prefixes some tenths of a second.
+   *
+   * @throws GigatunError CONFIG for a bad value, BUSY when the port is taken, PERMISSION when the mark may not be set, GONE
+   *   when the device has ended
+   */
+  configure(change: DeviceChange): void;
+  /** What it was told so far, keys included, and what its peers are at. Throws GigatunError GONE when it has ended. */
+  settings(): DeviceSettings;
   /** The books of all lanes, exact at this moment. */
   snapshot(): Promise<DeviceSnapshot>;
   /** Moves a peer's endpoint; throws GigatunError NOT_FOUND for an unknown key. */

@@ -6,17 +6,21 @@
  * lanes all at once, and the descriptors of each as soon as its thread has ended. Whatever fails half way closes what was
  * opened before; so does a lane that ends while a later one opens.
  */
+import { closeSync } from 'node:fs';
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './control/config-limits.ts';
-import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
-import { formatKey } from './control/key-text.ts';
+import type { DeviceConfig } from './control/config-types.ts';
+import type { DeviceChange, DeviceSettings, PeerChange } from './control/device-change.ts';
+import { formatKey, publicKeyOf } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
-import { CONTROL_ARENA_BYTES, ControlLane, nowMs } from './control-lane.ts';
+import { ControlLane, nowMs } from './control-lane.ts';
+import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
-import { DeviceDescriptors } from './device-descriptors.ts';
+import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
+import { adoptTun, DeviceDescriptors, lanesOfAdopted } from './device-descriptors.ts';
+import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
-import { type DevicePeer, devicePeerOf, peerStatus, unpackPrefixes } from './device-status.ts';
+import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
-import { endpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { LanePort } from './lane-port.ts';
@@ -24,12 +28,12 @@ import { Ledger } from './ledger/ledger.ts';
 import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
-import type { LaneOpened, LinkInfo } from './native/types.ts';
+import type { LaneOpened, TunOpened } from './native/types.ts';
 import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
-import { buildAllowedIps } from './tables/allowed-ips.ts';
+import { SuspendWatch } from './suspend-watch.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 import { LiveIndices } from './tables/live-indices.ts';
 
@@ -45,16 +49,23 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
-  const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
+  const { name, config, log, lanes: lanesWanted = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
-  if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
-    throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
+  const { socketsFollowLink = false, tunFd } = options;
+  if (!Number.isInteger(lanesWanted) || lanesWanted < 1 || lanesWanted > LANES_MAX)
+    throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanesWanted}`);
   checkQueueLength(txQueueLength);
   const { fwmark, peers } = config;
-  const device = new TunnelDevice({
-    ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
+  const adopted = tunFd === undefined ? null : adoptTun(tunFd, offloads);
+  const lanes = adopted === null ? lanesWanted : lanesOfAdopted(adopted, lanesWanted);
+  if (lanes < lanesWanted)
+    log.info('the TUN that was passed has one queue: there is one lane', { wanted: lanesWanted });
+  const settings: Settings = {
+    ...{ tun: adopted ?? name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime },
+    ...{ timing, fwmark, socketsFollowLink },
     peers: peers.length,
-  });
+  };
+  const device = newDevice(settings);
   try {
     await device.open(config);
   } catch (error) {
@@ -64,6 +75,16 @@ export async function openTimedDevice(options: DeviceOptions, timing: Timing): P
   return device;
 }
 
+/** A device that cannot be made leaves nothing open: not the TUN that was passed either. */
+function newDevice(settings: Settings): TunnelDevice {
+  try {
+    return new TunnelDevice(settings);
+  } catch (error) {
+    if (typeof settings.tun !== 'string') closeSync(settings.tun.fd);
+    throw error;
+  }
+}
+
 function checkQueueLength(packets: number | null): void {
   if (packets === null || (Number.isInteger(packets) && packets >= 1 && packets <= QUEUE_LENGTH_MAX)) return;
   throw new GigatunError('CONFIG', `expected a queue of 1 to ${QUEUE_LENGTH_MAX} packets, or null, got ${packets}`);
@@ -71,7 +92,8 @@ function checkQueueLength(packets: number | null): void {
 
 /** What a device keeps of its options: no keys. */
 interface Settings {
-  readonly name: string;
+  /** Interface name, or the first queue. */
+  readonly tun: string | TunOpened;
   readonly log: Logger;
   readonly lanes: number;
   readonly mtu: number;
@@ -85,6 +107,7 @@ interface Settings {
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
+  readonly socketsFollowLink: boolean;
 }
 
 class TunnelDevice implements Device {
@@ -96,13 +119,14 @@ class TunnelDevice implements Device {
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
-  readonly #peers: Map<string, DevicePeer> = new Map();
+  #peers: DevicePeers | null = null;
   #descriptors: DeviceDescriptors | null = null;
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
-  #link: LinkInfo;
+  #link: DeviceLink | null = null;
   readonly #faults: LaneFaults;
+  readonly #suspends = new SuspendWatch();
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
@@ -116,25 +140,31 @@ class TunnelDevice implements Device {
     this.#faults = new LaneFaults({
       log: settings.log,
       nowMs,
-      setGro: (lane, family, isOn) => this.#descriptors?.setGro(lane, family, isOn),
+      setGro: (lane, family, isOn) => this.#descriptors?.sockets.setGro(lane, family, isOn),
     });
-    this.#link = { index: 0, mtu: settings.mtu, up: false, txQueueLength: 0 };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
   }
 
   get name(): string {
-    return this.#descriptors?.name ?? this.#settings.name;
+    const { tun } = this.#settings;
+    return this.#descriptors?.name ?? (typeof tun === 'string' ? tun : tun.name);
   }
 
   get listenPort(): number {
-    return this.#descriptors?.port ?? 0;
+    return this.#descriptors?.sockets.port ?? 0;
   }
 
   async open(config: DeviceConfig): Promise<void> {
-    const { name, lanes, fwmark, offloads, txQueueLength } = this.#settings;
-    const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark, offloads });
+    const { tun, lanes, fwmark, offloads, txQueueLength } = this.#settings;
+    const descriptors = new DeviceDescriptors({
+      ...{ tun, lanes, fwmark, offloads, listenPort: config.listenPort },
+      socketsAreOpen: !this.#settings.socketsFollowLink,
+      wake: () => {
+        for (const lane of this.#lanes) lane.wakeNow();
+      },
+    });
     this.#descriptors = descriptors;
     // The control lane keeps the array that it is given; the machine in it, which needs the key, has a copy.
     const privateKey = config.privateKey && Uint8Array.from(config.privateKey);
@@ -146,30 +176,48 @@ class TunnelDevice implements Device {
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     this.#control?.tellIdentity();
-    this.#addPeers(config.peers);
-    this.#publishRoutes();
+    this.configure({ peers: config.peers.map(changeOf) });
+    this.#peers?.publish();
+    this.#link = this.#openLink(descriptors);
+    this.#link.look();
     this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
   }
 
   status(): DeviceStatus {
-    this.#followLink();
-    const control = this.#control;
-    const publicKey = control?.machine.publicKey ?? null;
+    this.#lookAtLink();
+    const publicKey = this.#control?.machine.publicKey ?? null;
     return {
       interface: this.name,
       publicKey: publicKey === null ? null : formatKey(publicKey),
       listenPort: this.listenPort,
-      fwmark: this.#settings.fwmark,
-      mtu: this.#link.mtu,
-      up: this.#link.up,
+      fwmark: this.#descriptors?.sockets.fwmark ?? 0,
+      mtu: this.#link?.mtu ?? this.#settings.mtu,
+      up: this.#link?.isUp ?? false,
       aead: this.#lanes[0]?.aead ?? '',
       lanes: this.#settings.lanes,
       offloads: this.#descriptors?.offloads(!this.#faults.holdsGso) ?? [],
       heldOffloads: this.#faults.held(),
       pid: process.pid,
       ...this.#memory.figures(),
-      peers: control === null ? [] : [...this.#peers.values()].map((peer) => peerStatus(peer, control)),
+      peers: this.#peers?.status() ?? [],
     };
+  }
+
+  configure(given: DeviceChange): void {
+    const peers = this.#openPeers();
+    const checked = checkChange(given);
+    const change = given.privateKey?.every((byte) => byte === 0) ? { ...given, privateKey: null } : given;
+    const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
+    const peersAfter = checkPeerCount(checked, known, own);
+    if (peersAfter > peers.count) this.#memory.check(peersAfter);
+    this.#changeSockets(change);
+    peers.apply(change, checked);
+  }
+
+  settings(): DeviceSettings {
+    const peers = this.#openPeers().settings();
+    const privateKey = this.#control?.machine.privateKey ?? null;
+    return { privateKey, listenPort: this.listenPort, fwmark: this.#descriptors?.sockets.fwmark ?? 0, peers };
   }
 
   async snapshot(): Promise<DeviceSnapshot> {
@@ -195,13 +243,13 @@ class TunnelDevice implements Device {
   }
 
   setPeerEndpoint(publicKey: Uint8Array, endpoint: Endpoint): void {
-    const peer = this.#peers.get(formatKey(publicKey));
+    const peer = this.#control?.peerOf(publicKey);
     if (peer === undefined)
       throw new GigatunError(
         'NOT_FOUND',
         `expected a peer of ${this.name}, got an unknown public key ${formatKey(publicKey)}`,
       );
-    this.#control?.setEndpoint(peer.control, endpoint);
+    this.#control?.setEndpoint(peer, endpoint);
   }
 
   close(): Promise<void> {
@@ -217,6 +265,7 @@ class TunnelDevice implements Device {
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
     this.#faults.close();
+    this.#peers?.close();
     this.#control?.close();
     if (this.#controlHandle !== null) closeLane(this.#controlHandle.handle);
     await Promise.all(this.#lanes.map((lane) => this.#closeLane(lane)));
@@ -254,11 +303,57 @@ class TunnelDevice implements Device {
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
-        mtu: () => this.#link.mtu,
+        mtu: () => this.#link?.mtu ?? this.#settings.mtu,
         log: this.#settings.log,
       },
       post: (command, to) => this.#post(command, to),
     });
+    this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
+  }
+
+  #openLink(descriptors: DeviceDescriptors): DeviceLink {
+    return new DeviceLink({
+      tunFd: descriptors.ofLane(0).tunFd,
+      name: descriptors.name,
+      mtu: this.#settings.mtu,
+      log: this.#settings.log,
+      mtuChanged: (mtu) => this.#post({ type: 'mtu', mtu }, 'all'),
+      wentUp: () => this.#wentUp(),
+      wentDown: () => this.#wentDown(),
+    });
+  }
+
+  /** Without its sockets a device stays silent; they are tried again when the interface comes up the next time. */
+  #wentUp(): void {
+    try {
+      this.#descriptors?.sockets.open();
+    } catch (error) {
+      this.#settings.log.error('the interface is up, but its sockets cannot be opened: set it down, and up again', {
+        ...{ interface: this.name, error: String(error) },
+      });
+      return;
+    }
+    this.#control?.goUp();
+  }
+
+  #wentDown(): void {
+    this.#control?.goDown();
+    if (this.#settings.socketsFollowLink) this.#descriptors?.sockets.shut();
+  }
+
+  /** Sockets that could not be opened when the interface came up may be now. */
+  #changeSockets({ listenPort, fwmark }: DeviceChange): void {
+    const sockets = this.#descriptors?.sockets;
+    if (sockets === undefined) return;
+    const wereOpen = sockets.areOpen;
+    if (sockets.change(listenPort, fwmark, this.#link?.isUp ?? false)) this.#control?.forgetSources();
+    if (sockets.areOpen && !wereOpen) this.#control?.goUp();
+  }
+
+  #openPeers(): DevicePeers {
+    if (this.#peers === null || this.#closing !== null)
+      throw new GigatunError('GONE', `expected ${this.name} to be open, but it has ended: open it again`);
+    return this.#peers;
   }
 
   /** From its start on the lane is among those that are closed with the device, which may end before the lane is ready. */
@@ -305,42 +400,43 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
+    else if (event.type === 'link') this.#lookAtLink();
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
-  #addPeers(configs: readonly PeerConfig[]): void {
-    const plans = configs.map(({ endpoint, ...config }) => ({ ...config, endpoint: endpoint && endpointOf(endpoint) }));
-    const peers = this.#control?.addPeers(plans) ?? [];
-    peers.forEach((peer, at) => {
-      this.#peers.set(formatKey(configs[at].publicKey), devicePeerOf(configs[at], peer));
-    });
-  }
-
-  #publishRoutes(): void {
-    const prefixes = [...this.#peers.values()].flatMap(({ allowedIps, control }) =>
-      unpackPrefixes(allowedIps).map(({ address, length }) => ({ address, length, peer: control.id })),
-    );
-    const { ipv4, ipv6 } = buildAllowedIps(prefixes);
-    this.#post({ type: 'routes', ipv4, ipv6 }, 'all');
-  }
-
   #eachSecond(): void {
-    this.#followLink();
-    this.#memory.check();
+    this.#lookAtLink();
+    this.#memory.watch();
+    this.#lookAtClock();
   }
 
-  /** The interface's MTU and state may change at any time; lanes pad by the MTU. */
-  #followLink(): void {
-    if (this.#descriptors === null || this.#closing !== null) return;
-    try {
-      const link = linkInfo(this.#descriptors.ofLane(0).tunFd, this.name, -1);
-      // Until the interface is up, its MTU is not the one that it will have.
-      if (!link.up && !this.#link.up) return;
-      if (link.mtu !== this.#link.mtu) this.#post({ type: 'mtu', mtu: link.mtu }, 'all');
-      this.#link = link;
-    } catch (error) {
-      // The interface may be on its way out, which the lanes notice, or in another namespace.
-      this.#settings.log.debug('the interface could not be read', { error: String(error) });
-    }
+  /** Nobody can say how old keypairs are after a suspend: all are given up, and the next packet of each peer gets a new one. */
+  #lookAtClock(): void {
+    const sleptMs = this.#suspends.look();
+    if (sleptMs === 0 || this.#link?.isUp !== true) return;
+    this.#settings.log.info('the machine was suspended: sessions start anew', { seconds: Math.round(sleptMs / 1_000) });
+    this.#control?.goDown();
+    this.#control?.goUp();
   }
+
+  #lookAtLink(): void {
+    if (this.#closing === null) this.#link?.look();
+  }
+}
+
+/** Peers as they will be when the change's own peers come to be looked at, and the key that names nobody then. */
+function outlookOf(
+  { privateKey, replacePeers = false }: DeviceChange,
+  peers: DevicePeers,
+  ownKey: Uint8Array | null,
+): { readonly own: Uint8Array | null; readonly known: KnownPeers } {
+  const own = privateKey === undefined ? ownKey : privateKey && publicKeyOf(privateKey);
+  if (replacePeers) return { own, known: { count: 0, has: () => false } };
+  const count = peers.count - Number(own !== null && peers.has(own));
+  return { own, known: { count, has: (key) => peers.has(key) } };
+}
+
+function changeOf({ allowedIps, endpoint, ...peer }: DeviceConfig['peers'][number]): PeerChange {
+  const prefixes = allowedIps.map((prefix) => ({ prefix, remove: false }));
+  return { ...peer, allowedIps: prefixes, ...(endpoint === null ? {} : { endpoint }) };
 }

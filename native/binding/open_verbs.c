@@ -1,11 +1,12 @@
 // Verbs that open and ask after descriptors; none is on the hot path.
+#include "../core/process.h"
 #include "binding.h"
 
-static bool read_optional_descriptor(napi_env env, napi_value object, int *fd) {
+static bool read_optional_descriptor(napi_env env, napi_value object, const char *name, int *fd) {
   napi_value value;
   napi_valuetype type;
   *fd = -1;
-  if (!property(env, object, "fd", &value)) return false;
+  if (!property(env, object, name, &value)) return false;
   if (napi_typeof(env, value, &type) == napi_ok && type == napi_undefined) return true;
   double integer;
   if (!read_integer(env, value, 0, INT32_MAX, &integer)) return false;
@@ -18,7 +19,7 @@ static bool read_tun_options(napi_env env, napi_value object, struct tun_options
   return property(env, object, "name", &name) && read_text(env, name, options->name, sizeof options->name) &&
          boolean_property(env, object, "multiQueue", &options->multi_queue) &&
          word_property(env, object, "offloads", INT32_MAX, &options->offloads) &&
-         read_optional_descriptor(env, object, &options->fd);
+         read_optional_descriptor(env, object, "fd", &options->fd);
 }
 
 static napi_value open_tun(napi_env env, napi_callback_info info) {
@@ -35,6 +36,7 @@ static napi_value open_tun(napi_env env, napi_callback_info info) {
       {"fd", make_number(env, opened.fd)},
       {"name", make_text(env, opened.name)},
       {"offloads", make_number(env, opened.offloads)},
+      {"multiQueue", make_boolean(env, opened.multi_queue)},
   };
   return make_object(env, fields, sizeof fields / sizeof *fields);
 }
@@ -46,7 +48,10 @@ static bool read_udp_options(napi_env env, napi_value object, struct udp_options
       !boolean_property(env, object, "joinPort", &options->join_port) ||
       !word_property(env, object, "fwmark", UINT32_MAX, &options->fwmark) ||
       !word_property(env, object, "bufferLength", INT32_MAX / 2, &buffer_length) ||
-      !boolean_property(env, object, "gro", &options->gro) || !read_optional_descriptor(env, object, &options->fd)) {
+      !boolean_property(env, object, "gro", &options->gro) ||
+      !optional_boolean_property(env, object, "standIn", &options->stand_in) ||
+      !read_optional_descriptor(env, object, "fd", &options->fd) ||
+      !read_optional_descriptor(env, object, "replaces", &options->replaces)) {
     return false;
   }
   options->family = (int)family;
@@ -122,10 +127,24 @@ static napi_value thread_usage(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// (capabilities to keep, or -1 to keep all and only forbid dumps). Returns the number of threads that were limited.
+static napi_value harden(napi_env env, napi_callback_info info) {
+  napi_value value;
+  double keep;
+  struct fault fault;
+  if (!read_arguments(env, info, 1, &value, NULL) || !read_integer(env, value, -1, 0x1p53 - 1, &keep)) return NULL;
+  int threads = process_forbid_dumps(&fault);
+  if (threads == 0 && keep >= 0) threads = process_limit((uint64_t)keep, &fault);
+  if (threads >= 0) return make_number(env, threads);
+  throw_fault(env, &fault);
+  return NULL;
+}
+
 bool define_open_verbs(napi_env env, napi_value exports) {
   return define_function(env, exports, "openTun", open_tun, NULL) &&
          define_function(env, exports, "openUdp", open_udp, NULL) &&
          define_function(env, exports, "linkInfo", link_info, NULL) &&
          define_function(env, exports, "wake", wake, NULL) &&
-         define_function(env, exports, "threadUsage", thread_usage, NULL);
+         define_function(env, exports, "threadUsage", thread_usage, NULL) &&
+         define_function(env, exports, "harden", harden, NULL);
 }

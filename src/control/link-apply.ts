@@ -139,6 +139,8 @@ function writeJournal(journal: string, undos: readonly Action[]): void {
     writeFileSync(`${journal}.new`, JSON.stringify(undos), { mode: 0o600 });
     renameSync(`${journal}.new`, journal);
   } catch (error) {
+    // On a full disk the empty file would stay.
+    rmSync(`${journal}.new`, { force: true });
     throw asGigatunError(error, `write ${journal}`);
   }
 }

@@ -4,13 +4,14 @@
  * deletes the interface) goes through the same `close`.
  *
  * Order up: control socket under its starting name (which keeps a second start out), what a killed process left, names,
- * mark, MTU, PreUp, device, link, PostUp, control socket under its final name.
- * Order down: PreDown, link, device, PostDown, control socket last, so that `gigatun down` hears when all is gone.
+ * mark, MTU, PreUp, device, UAPI socket, link, PostUp, control socket under its final name.
+ * Order down: PreDown, link, UAPI socket, device, PostDown, control socket last, so that `gigatun down` hears when all is gone.
  */
 import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import { checkMemory } from '../memory/budget.ts';
 import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
+import type { UapiDevice } from '../uapi/connection.ts';
 import type { RunCommand } from './command.ts';
 import { MTU_MIN_IPV6 } from './config-limits.ts';
 import type { DeviceConfig, TunnelConfig } from './config-types.ts';
@@ -26,7 +27,7 @@ import { journalPath, prepareRunDirectory, socketPath, startingSocketPath } from
 import { asGigatunError, messageOf } from './system-error.ts';
 
 /** What a tunnel needs of a device; `openDevice` gives more. */
-export interface TunnelDevice {
+export interface TunnelDevice extends UapiDevice {
   /** Survives JSON. */
   status(): unknown;
   /** Survives JSON. */
@@ -80,6 +81,15 @@ export interface TunnelRequest {
 
 export interface TunnelTools {
   readonly openDevice: (request: DeviceRequest) => Promise<TunnelDevice>;
+  /**
+   * Opens the socket by which `wg` reads and changes the device; `onRemoved` is called when somebody has removed it.
+   * Absent: there is none.
+   */
+  readonly openUapi?: (
+    name: string,
+    device: TunnelDevice,
+    onRemoved: () => void,
+  ) => Promise<{ close(): Promise<void> }>;
   readonly run: RunCommand;
 }
 
@@ -254,6 +264,21 @@ export class Tunnel {
     this.#device = device;
     this.#undos.push({ what: 'close the device', run: () => device.close() });
     device.closed.then((end) => this.close(end));
+    await this.#openUapi(device);
+  }
+
+  /** A tunnel that `wg` does not reach is still one: its own control socket is what it lives by. */
+  async #openUapi(device: TunnelDevice): Promise<void> {
+    const { name, log, report } = this.#request;
+    const onRemoved = () => void this.close({ reason: 'its UAPI socket was removed', error: null });
+    try {
+      const uapi = await this.#tools.openUapi?.(name, device, onRemoved);
+      if (uapi !== undefined) this.#undos.push({ what: 'close the UAPI socket', run: () => uapi.close() });
+    } catch (error) {
+      const warning = `wg will not find ${name}: ${messageOf(error)}`;
+      log.warn(warning);
+      report(`warning: ${warning}`);
+    }
   }
 
   async #setUpLink(config: TunnelConfig, fwmark: number, mtu: number): Promise<void> {

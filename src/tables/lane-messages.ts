@@ -15,7 +15,10 @@ export interface PeerEntry {
 /** From the control lane to a lane. */
 export type LaneCommand =
   | { readonly type: 'peers'; readonly peers: readonly PeerEntry[] }
+  /** Forget this peer, whose keypairs were retired: nothing is told of it any more. */
   | { readonly type: 'unpeer'; readonly peer: number }
+  /** Answer with `marked`: all that was said before is obeyed then. */
+  | { readonly type: 'mark'; readonly token: number }
   | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
   /** Which datagram groups this peer gets: at most so many datagrams (1: no groups), the last shorter or not. */
   | {
@@ -51,7 +54,11 @@ export type LaneCommand =
   /** Send control messages: each list one datagram group, each entry the plaintext of one of its datagrams. */
   | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
   | { readonly type: 'dropStaged'; readonly peer: number }
+  /** The interface is down: no peer's packets wait any more. */
+  | { readonly type: 'dropAllStaged' }
   | { readonly type: 'mtu'; readonly mtu: number }
+  /** The sockets are others: no peer is sent to from a local address of before. */
+  | { readonly type: 'forgetSources' }
   /** The key of mac1 in messages to us, 32 bytes; null while there is no static key. */
   | { readonly type: 'identity'; readonly mac1Key: Uint8Array | null }
   /** What cookies are made of since then (CLOCK_MONOTONIC ms), 32 bytes. */
@@ -75,6 +82,7 @@ export type LaneEvent =
   | { readonly type: 'want'; readonly peer: number }
   | { readonly type: 'watch'; readonly peer: number }
   | { readonly type: 'installed'; readonly token: number }
+  | { readonly type: 'marked'; readonly token: number }
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
   /** A control message of another gigatun, without its padding. */
   | { readonly type: 'control'; readonly peer: number; readonly message: Uint8Array }
@@ -90,4 +98,6 @@ export type LaneEvent =
   | { readonly type: 'superPackets'; readonly kind: SuperKind; readonly offUntilMs: number }
   /** Datagrams that came in groups are damaged, and single ones are not: the kernel joins them wrongly. */
   | { readonly type: 'groMangled'; readonly family: 4 | 6; readonly datagrams: number }
+  /** Some link of the lane's network namespace has changed. */
+  | { readonly type: 'link' }
   | { readonly type: 'gone'; readonly message: string };

@@ -230,6 +230,22 @@ describe('roaming', () => {
     expect([...lane.context.roamed]).toEqual([peers[0]]);
   });
 
+  it('follows from one family to the other, and back', () => {
+    const address = Uint8Array.from({ length: 16 }, (_, at) => at + 1);
+    const other = {
+      ...endpointOf(0),
+      family: 6 as const,
+      address,
+      localAddress: address.toReversed(),
+      localInterface: 3,
+    };
+    for (const [counter, source] of [other, endpointOf(0), other].entries()) {
+      lane.arrive([transportMessage(1_000, counter, innerFrom(5), 0)], source, source.family);
+      path.turn(source.family);
+      expect(endpointNow(peers[0])).toEqual(source);
+    }
+  });
+
   it('follows nothing that is forged, replayed, too old or of an unknown keypair', () => {
     receive({ counter: 10_000 });
     receive({ counter: 10_001, source: endpointOf(9), isForged: true });
