@@ -6,6 +6,7 @@ import type { OffloadControlOptions, PeerChoice } from './offloads/offload-contr
 import type { Endpoint } from './packet/endpoint.ts';
 import type { CipherChoice } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
+import type { IndexWatcher } from './protocol/index-table.ts';
 import type { LaneCommand } from './tables/lane-messages.ts';
 
 /** A peer to add. */
@@ -49,6 +50,8 @@ export interface ControlLaneOptions {
   readonly handle: LaneHandle;
   readonly ledger: Ledger;
   readonly handshakesPending: Int32Array;
+  /** What lanes ask for the receiver indices in use. */
+  readonly indexWatcher: IndexWatcher;
   readonly offloads: Pick<OffloadControlOptions, 'datagramsMax' | 'announces' | 'mtu' | 'log'>;
   /** Sends a command to one lane, or to all. */
   readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;

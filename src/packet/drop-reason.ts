@@ -56,6 +56,11 @@ const reasons = [
   ['IN_TUN_REFUSED', 'inbound', 'The TUN refused the packet (EINVAL and other errors).'],
   ['IN_HANDSHAKE_QUEUE', 'inbound', 'A handshake message found the queue to the control lane full.'],
   [
+    'IN_HANDSHAKE_RATE',
+    'inbound',
+    'A handshake message of right form came while its address, or all addresses together, had sent too many.',
+  ],
+  [
     'IN_HANDSHAKE_BAD',
     'inbound',
     'A handshake message was refused: MAC, decryption, timestamp, rate, or nothing waits for it.',

@@ -2,6 +2,8 @@
  * Where a device's handshake messages leave from and go to, with real sockets and a lane played by the test: the sticky
  * source is dropped with the first retry, for it may be the cause of silence, and a cookie reply moves nothing.
  */
+
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -57,6 +59,8 @@ describe.skipIf(missing !== null)(titled('handshake messages', missing), () => {
     };
     const config = { privateKey: generatePrivateKey(), listenPort: 0, fwmark: 0, peers: [peer] };
     device = await openTimedDevice({ name: `gt-s${process.pid}`, config, log }, TIMING);
+    execFileSync('ip', ['link', 'set', device.name, 'up']);
+    await vi.waitUntil(() => device.status().up, 10_000);
   });
 
   afterEach(async () => {
@@ -95,7 +99,7 @@ describe.skipIf(missing !== null)(titled('handshake messages', missing), () => {
     const view = new DataView(first.message.buffer, first.message.byteOffset);
     const reply = checker.reply(first.message, view.getInt32(4, true), source, 0);
     const from: Endpoint = { ...source, address: Uint8Array.of(127, 0, 0, 3), port: 9 };
-    playedLanes[0]?.tell({ type: 'handshake', message: reply, source: from });
+    playedLanes[0]?.tell({ type: 'handshake', message: reply, source: from, needsCookie: false });
     await arrived(2);
     const [, second] = arrivals as [Arrival, Arrival];
     expect(first.message.subarray(MAC2).every((byte) => byte === 0)).toBe(true);

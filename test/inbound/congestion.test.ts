@@ -10,6 +10,7 @@ import { encodePacket, type IpHeader, type Packet } from '../reference/ip.ts';
 import { splitSuperPacket } from '../reference/split.ts';
 import { bytesFrom, ipv4Header, ipv6Header, tcpHeader } from '../support/arbitrary-packets.ts';
 import { endpointOf, FakeLane, padded, transportMessage } from '../support/fake-lane.ts';
+import { openGate } from '../support/handshake-gate.ts';
 import { packetsOf } from '../support/tun-writes.ts';
 
 const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3];
@@ -28,7 +29,7 @@ beforeEach(() => {
     { address: Uint8Array.of(10, 0, 0, 0), length: 24, peer: 0 },
     { address: ipv6Header(0, 0).source, length: 64, peer: 0 },
   ]);
-  path = new InboundPath(lane.context, () => true);
+  path = new InboundPath(lane.context, openGate(lane));
   counter = 0;
 });
 

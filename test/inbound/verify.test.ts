@@ -9,6 +9,7 @@ import { type LaneKeypair, type LanePeer, PEER_CELL } from '../../src/tables/pee
 import { encodePacket, type IpHeader } from '../reference/ip.ts';
 import { bytesFrom, ipv4Header, ipv6Header, udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { endpointOf, FakeLane, padded, timesOf, transportMessage } from '../support/fake-lane.ts';
+import { openGate } from '../support/handshake-gate.ts';
 
 let lane: FakeLane;
 let path: InboundPath;
@@ -25,7 +26,7 @@ beforeEach(() => {
     { address: ipv6Header(0, 0).source, length: 64, peer: 0 },
     { address: ipv6Header(200, 0).source, length: 128, peer: 1 },
   ]);
-  path = new InboundPath(lane.context, () => true);
+  path = new InboundPath(lane.context, openGate(lane));
 });
 
 interface Arrival {

@@ -27,7 +27,7 @@ const TABLE: Readonly<Record<Codepoint, Readonly<Record<Codepoint, Codepoint | n
 };
 /** UDP lengths of an initiation and a response. */
 const HANDSHAKES = [148 + 8, 92 + 8];
-const FILE_BYTES = 24 * 1024 * 1024;
+const FILE_BYTES = 12 * 1024 * 1024;
 
 tunnelSuite('the outer traffic class', NEEDS, () => {
   it.concurrent.for([
@@ -84,8 +84,9 @@ tunnelSuite('a router that writes', NEEDS, () => {
     expect(await expectGigatun(tunnel.b).drops()).toMatchObject({ IN_CONGESTION: VERSIONS.length });
   });
 
-  it.concurrent.for([
-    [4, true],
+  it.for([
+    [6, true],
+    [4, false],
     [6, false],
   ] as const)(
     'marks on bulk TCP over IPv%i slows senders down, damages nothing, and misses nobody (groups: %s)',
