@@ -25,6 +25,16 @@ export interface PeerPlan {
   readonly cipher?: CipherChoice;
 }
 
+/** What changes of a peer; what is absent stays. */
+export interface PeerUpdate extends Partial<PeerChoice> {
+  /** 32 bytes, copied, or null for none. */
+  readonly presharedKey?: Uint8Array | null;
+  readonly endpoint?: Endpoint;
+  /** 0 for off; switched on, one is sent at once. */
+  readonly persistentKeepaliveSeconds?: number;
+  readonly cipher?: CipherChoice;
+}
+
 /** How the control lane reaches its surroundings; the device fills it in. */
 export interface ControlLaneOptions {
   readonly privateKey: Uint8Array | null;
@@ -56,4 +66,6 @@ export interface ControlPeer {
   nextBornMs: number;
   /** Whether the log has it that the two ends do not agree on a cipher; until they do. */
   hasCipherWarning: boolean;
+  /** 0 for off. */
+  persistentKeepaliveSeconds: number;
 }

@@ -5,13 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
-import type { ControlLaneOptions, ControlPeer, PeerPlan } from './control-lane-types.ts';
-import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
-import { sendUdp } from './native/addon.ts';
-import { ENDPOINT, UDP_SEND } from './native/layout.ts';
+import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
+import { ControlSender } from './control-sender.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
-import { type Endpoint, isSameEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import { type Endpoint, isSameEndpoint } from './packet/endpoint.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
 import { CIPHER_DEFAULT } from './protocol/cipher.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
@@ -20,10 +18,9 @@ import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
 import { PEER_CELL, peerCells, peerMemoryBytes, watchedWord } from './tables/peers.ts';
+import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
 
-/** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
-const HANDSHAKE_TRAFFIC_CLASS = 0x88;
 /**
  * This many handshake messages waiting mean load, which then lasts this long. They are about a second's work; a peer that
  * must show a cookie first only comes back after REKEY_TIMEOUT, so fewer would slow honest peers down (the kernel module,
@@ -33,13 +30,6 @@ const UNDER_LOAD_MESSAGES = 2_048;
 const UNDER_LOAD_MS = 1_000;
 /** A lane that has not taken a keypair after this is not waited for. */
 const INSTALL_TIMEOUT_MS = 200;
-/** Longest handshake message, with room. */
-const MESSAGE_BYTES = 256;
-const DESCRIPTOR_OFFSET = MESSAGE_BYTES;
-const ENDPOINT_OFFSET = DESCRIPTOR_OFFSET + UDP_SEND.WORDS * 4;
-/** Arena of the control lane: one handshake message, its descriptor and endpoint. */
-export const CONTROL_ARENA_BYTES: number = ENDPOINT_OFFSET + ENDPOINT.WORDS * 4;
-
 /** Peers that one command tells lanes of. */
 const PEERS_PER_COMMAND = 1_024;
 /** Peers whose cells lie in one piece of shared memory. */
@@ -68,19 +58,22 @@ export class ControlLane {
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly offloads: OffloadControl;
   readonly #options: ControlLaneOptions;
-  readonly #words: Int32Array;
+  readonly #sender: ControlSender;
   /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
   readonly #installs: Map<number, PendingInstall> = new Map();
   readonly #peerMemory: Slab;
+  /** Removed peers of which lanes may still speak. */
+  readonly #removed: RetiredThings<ControlPeer>;
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
   #underLoadUntilMs = 0;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
-    this.#words = new Int32Array(options.arena.buffer);
+    this.#sender = new ControlSender(options);
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
+    this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes } = options;
     this.machine = new DeviceMachine({ privateKey, timing, random, newKeyPair: generateKeyPair, prefersAes });
@@ -105,6 +98,49 @@ export class ControlLane {
       if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, persistentKeepaliveSeconds, at);
     });
     return added.map(({ peer }) => peer);
+  }
+
+  /** The peer with this public key, 32 bytes. */
+  peerOf(publicKey: Uint8Array): ControlPeer | undefined {
+    const id = this.machine.peerId(publicKey);
+    return id === undefined ? undefined : this.peers.get(id);
+  }
+
+  /** Changes what is named of a peer. */
+  changePeer(peer: ControlPeer, { presharedKey, endpoint, persistentKeepaliveSeconds, ...rest }: PeerUpdate): void {
+    if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
+    if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
+    if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
+    if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
+    if (persistentKeepaliveSeconds === undefined) return;
+    peer.persistentKeepaliveSeconds = persistentKeepaliveSeconds;
+    this.#act(peer.id, this.machine.setPersistentKeepalive(peer.id, persistentKeepaliveSeconds, nowMs()));
+  }
+
+  /** Ends a peer: its keypairs are retired, lanes forget it. Its id and its memory are used again after a `mark`. */
+  removePeer(peer: ControlPeer): void {
+    if (peer.timer !== null) clearTimeout(peer.timer);
+    peer.timer = null;
+    this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
+    this.offloads.removePeer(peer.id);
+    this.peers.delete(peer.id);
+    this.#options.post({ type: 'unpeer', peer: peer.id }, 'all');
+    this.#removed.add(peer, this.#lastToken);
+  }
+
+  /** To be called when lanes have been told all that follows from removals, the routes too: their answer frees what was removed. */
+  mark(): void {
+    this.#lastToken += 1;
+    this.#options.post({ type: 'mark', token: this.#lastToken }, 'all');
+  }
+
+  /** @param key 32 bytes, copied; null for none. Sessions start anew */
+  setPrivateKey(key: Uint8Array | null): void {
+    this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
+    for (const peer of this.peers.values()) {
+      peer.currentBornMs = Number.NEGATIVE_INFINITY;
+      this.#evaluate(peer);
+    }
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
@@ -135,6 +171,10 @@ export class ControlLane {
       case 'installed':
         this.#keypairMemory.answered(lane, event.token);
         this.#installed(event.token);
+        break;
+      case 'marked':
+        this.#keypairMemory.answered(lane, event.token);
+        this.#removed.answered(lane, event.token);
         break;
       case 'watch':
         this.#evaluateId(event.peer);
@@ -171,6 +211,14 @@ export class ControlLane {
     this.offloads.close();
     for (const install of this.#installs.values()) clearTimeout(install.timer);
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
+    this.machine.close();
+    this.peers.clear();
+  }
+
+  /** Nobody speaks of a removed peer any more. */
+  #forget({ id, cells }: ControlPeer): void {
+    this.machine.releasePeerId(id);
+    this.#peerMemory.release({ memory: cells.buffer as SharedArrayBuffer, offset: cells.byteOffset });
   }
 
   #addPeer(plan: PeerPlan): { peer: ControlPeer; entry: PeerEntry } {
@@ -186,6 +234,7 @@ export class ControlLane {
       currentBornMs: Number.NEGATIVE_INFINITY,
       nextBornMs: 0,
       hasCipherWarning: false,
+      persistentKeepaliveSeconds: plan.persistentKeepaliveSeconds,
     };
     this.peers.set(id, peer);
     return { peer, entry: { peer: id, memory, offset, endpoint } };
@@ -405,31 +454,8 @@ export class ControlLane {
       this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
       return;
     }
-    if (this.#sendMessage(action.message, to) && peer !== undefined)
+    if (this.#sender.send(action.message, to) && peer !== undefined)
       peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += action.message.length;
-  }
-
-  #sendMessage(message: Uint8Array, to: Endpoint): boolean {
-    const { arena, handle, ledger } = this.#options;
-    arena.set(message, 0);
-    writeEndpoint(arena, ENDPOINT_OFFSET, to);
-    const words = this.#words.subarray(DESCRIPTOR_OFFSET >> 2);
-    words[UDP_SEND.OFFSET] = 0;
-    words[UDP_SEND.LENGTH] = message.length;
-    words[UDP_SEND.SEGMENT_LENGTH] = 0;
-    words[UDP_SEND.TRAFFIC_CLASS] = HANDSHAKE_TRAFFIC_CLASS;
-    words[UDP_SEND.ENDPOINT_OFFSET] = ENDPOINT_OFFSET;
-    let sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
-    if (!sent && to.localAddress !== null) {
-      // The local address may be gone.
-      writeEndpoint(arena, ENDPOINT_OFFSET, { ...to, localAddress: null, localInterface: 0 });
-      sent = sendUdp(handle, DESCRIPTOR_OFFSET, 1, ACTIVITY.USER_CONTROL) === 1;
-    }
-    if (!sent) ledger.drops[DROP.OUT_SEND_FAILED] += 1;
-    ledger.counts[COUNTER.HANDSHAKE_TX] += sent ? 1 : 0;
-    ledger.counts[COUNTER.UDP_TX] += sent ? 1 : 0;
-    ledger.counts[COUNTER.UDP_TX_BYTES] += sent ? message.length : 0;
-    return sent;
   }
 }
 

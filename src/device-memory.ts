@@ -25,10 +25,12 @@ export class DeviceMemory {
   /** For each lane's worker. */
   readonly laneLimits: ReturnType<typeof laneHeapLimits>;
   readonly #watch: MemoryWatch | null;
+  readonly #use: { readonly capBytes: number | null; readonly lanes: number };
 
   /** Before lanes start. Throws GigatunError CONFIG when the device cannot fit under the cap. */
   constructor({ capBytes, lanes, peers, log, collectLanes }: DeviceMemoryOptions) {
     checkMemory(capBytes, { lanes, peers });
+    this.#use = { capBytes, lanes };
     this.laneLimits = laneHeapLimits(capBytes, { lanes, peers });
     this.#limitHandshakes(handshakesMaxAt('easy'));
     if (capBytes !== null) enableCollection();
@@ -40,8 +42,13 @@ export class DeviceMemory {
     this.#watch = capBytes === null ? null : new MemoryWatch(capBytes, hooks);
   }
 
+  /** Throws GigatunError CONFIG when the device would not fit under the cap with so many peers. */
+  check(peers: number): void {
+    checkMemory(this.#use.capBytes, { lanes: this.#use.lanes, peers });
+  }
+
   /** Once a second. */
-  check(): void {
+  watch(): void {
     this.#watch?.check(process.memoryUsage.rss(), performance.now());
   }
 

@@ -1,5 +1,6 @@
 /** What a device takes and tells; the types of the public API. */
 import type { DeviceConfig } from './control/config-types.ts';
+import type { DeviceChange, DeviceSettings } from './control/device-change.ts';
 import type { Logger } from './control/log.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
@@ -100,6 +101,16 @@ export interface Device {
   readonly name: string;
   readonly listenPort: number;
   status(): DeviceStatus;
+  /**
+   * Changes the running device. The change is checked whole first: when this throws, nothing has changed. Keys and prefixes
+   * are copied. What it says of routes reaches the lanes within a few milliseconds, with many prefixes some tenths of a second.
+   *
+   * @throws GigatunError CONFIG for a bad value, BUSY when the port is taken, PERMISSION when the mark may not be set, GONE
+   *   when the device has ended
+   */
+  configure(change: DeviceChange): void;
+  /** What it was told so far, keys included, and what its peers are at. Throws GigatunError GONE when it has ended. */
+  settings(): DeviceSettings;
   /** The books of all lanes, exact at this moment. */
   snapshot(): Promise<DeviceSnapshot>;
   /** Moves a peer's endpoint; throws GigatunError NOT_FOUND for an unknown key. */

@@ -7,16 +7,18 @@
  * opened before; so does a lane that ends while a later one opens.
  */
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './control/config-limits.ts';
-import type { DeviceConfig, PeerConfig } from './control/config-types.ts';
-import { formatKey } from './control/key-text.ts';
+import type { DeviceConfig } from './control/config-types.ts';
+import type { DeviceChange, DeviceSettings, PeerChange } from './control/device-change.ts';
+import { formatKey, publicKeyOf } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
-import { CONTROL_ARENA_BYTES, ControlLane, nowMs } from './control-lane.ts';
+import { ControlLane, nowMs } from './control-lane.ts';
+import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
+import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
 import { DeviceMemory } from './device-memory.ts';
-import { type DevicePeer, devicePeerOf, peerStatus, unpackPrefixes } from './device-status.ts';
+import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
-import { endpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { LanePort } from './lane-port.ts';
@@ -29,7 +31,6 @@ import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
-import { buildAllowedIps } from './tables/allowed-ips.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
@@ -94,7 +95,7 @@ class TunnelDevice implements Device {
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
-  readonly #peers: Map<string, DevicePeer> = new Map();
+  #peers: DevicePeers | null = null;
   #descriptors: DeviceDescriptors | null = null;
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
@@ -143,8 +144,8 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
-    this.#addPeers(config.peers);
-    this.#publishRoutes();
+    this.configure({ peers: config.peers.map(changeOf) });
+    this.#peers?.publish();
     this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
   }
 
@@ -165,8 +166,24 @@ class TunnelDevice implements Device {
       heldOffloads: this.#faults.held(),
       pid: process.pid,
       ...this.#memory.figures(),
-      peers: control === null ? [] : [...this.#peers.values()].map((peer) => peerStatus(peer, control)),
+      peers: this.#peers?.status() ?? [],
     };
+  }
+
+  configure(given: DeviceChange): void {
+    const peers = this.#openPeers();
+    const checked = checkChange(given);
+    const change = given.privateKey?.every((byte) => byte === 0) ? { ...given, privateKey: null } : given;
+    const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
+    const peersAfter = checkPeerCount(checked, known, own);
+    if (peersAfter > peers.count) this.#memory.check(peersAfter);
+    peers.apply(change, checked);
+  }
+
+  settings(): DeviceSettings {
+    const peers = this.#openPeers().settings();
+    const privateKey = this.#control?.machine.privateKey ?? null;
+    return { privateKey, listenPort: this.listenPort, fwmark: this.#settings.fwmark, peers };
   }
 
   async snapshot(): Promise<DeviceSnapshot> {
@@ -190,13 +207,13 @@ class TunnelDevice implements Device {
   }
 
   setPeerEndpoint(publicKey: Uint8Array, endpoint: Endpoint): void {
-    const peer = this.#peers.get(formatKey(publicKey));
+    const peer = this.#control?.peerOf(publicKey);
     if (peer === undefined)
       throw new GigatunError(
         'NOT_FOUND',
         `expected a peer of ${this.name}, got an unknown public key ${formatKey(publicKey)}`,
       );
-    this.#control?.setEndpoint(peer.control, endpoint);
+    this.#control?.setEndpoint(peer, endpoint);
   }
 
   close(): Promise<void> {
@@ -212,6 +229,7 @@ class TunnelDevice implements Device {
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
     this.#faults.close();
+    this.#peers?.close();
     this.#control?.close();
     if (this.#controlHandle !== null) closeLane(this.#controlHandle.handle);
     await Promise.all(this.#lanes.map((lane) => this.#closeLane(lane)));
@@ -253,6 +271,13 @@ class TunnelDevice implements Device {
       },
       post: (command, to) => this.#post(command, to),
     });
+    this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
+  }
+
+  #openPeers(): DevicePeers {
+    if (this.#peers === null || this.#closing !== null)
+      throw new GigatunError('GONE', `expected ${this.name} to be open, but it has ended: open it again`);
+    return this.#peers;
   }
 
   /** From its start on the lane is among those that are closed with the device, which may end before the lane is ready. */
@@ -301,25 +326,9 @@ class TunnelDevice implements Device {
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
-  #addPeers(configs: readonly PeerConfig[]): void {
-    const plans = configs.map(({ endpoint, ...config }) => ({ ...config, endpoint: endpoint && endpointOf(endpoint) }));
-    const peers = this.#control?.addPeers(plans) ?? [];
-    peers.forEach((peer, at) => {
-      this.#peers.set(formatKey(configs[at].publicKey), devicePeerOf(configs[at], peer));
-    });
-  }
-
-  #publishRoutes(): void {
-    const prefixes = [...this.#peers.values()].flatMap(({ allowedIps, control }) =>
-      unpackPrefixes(allowedIps).map(({ address, length }) => ({ address, length, peer: control.id })),
-    );
-    const { ipv4, ipv6 } = buildAllowedIps(prefixes);
-    this.#post({ type: 'routes', ipv4, ipv6 }, 'all');
-  }
-
   #eachSecond(): void {
     this.#followLink();
-    this.#memory.check();
+    this.#memory.watch();
   }
 
   /** The interface's MTU and state may change at any time; lanes pad by the MTU. */
@@ -336,4 +345,21 @@ class TunnelDevice implements Device {
       this.#settings.log.debug('the interface could not be read', { error: String(error) });
     }
   }
+}
+
+/** Peers as they will be when the change's own peers come to be looked at, and the key that names nobody then. */
+function outlookOf(
+  { privateKey, replacePeers = false }: DeviceChange,
+  peers: DevicePeers,
+  ownKey: Uint8Array | null,
+): { readonly own: Uint8Array | null; readonly known: KnownPeers } {
+  const own = privateKey === undefined ? ownKey : privateKey && publicKeyOf(privateKey);
+  if (replacePeers) return { own, known: { count: 0, has: () => false } };
+  const count = peers.count - Number(own !== null && peers.has(own));
+  return { own, known: { count, has: (key) => peers.has(key) } };
+}
+
+function changeOf({ allowedIps, endpoint, ...peer }: DeviceConfig['peers'][number]): PeerChange {
+  const prefixes = allowedIps.map((prefix) => ({ prefix, remove: false }));
+  return { ...peer, allowedIps: prefixes, ...(endpoint === null ? {} : { endpoint }) };
 }

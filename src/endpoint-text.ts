@@ -20,10 +20,15 @@ export function endpointOf({ address, port }: NumericEndpoint): Endpoint {
 }
 
 /** Writes `address:port`, an IPv6 address in brackets; a link-local one with its zone, without which it says nothing. */
-export function formatEndpoint({ family, address, port, scope }: Endpoint): string {
-  if (family === 4) return `${formatAddress(address)}:${port}`;
+export function formatEndpoint(endpoint: Endpoint): string {
+  const { address, port } = numericEndpointOf(endpoint);
+  return endpoint.family === 4 ? `${address}:${port}` : `[${address}]:${port}`;
+}
+
+/** The endpoint as a configuration would name it; the local address to send from is not part of that. */
+export function numericEndpointOf({ address, port, scope }: Endpoint): NumericEndpoint {
   const zone = isLinkLocal(address) && scope !== 0 ? `%${scope}` : '';
-  return `[${formatAddress(address)}${zone}]:${port}`;
+  return { address: `${formatAddress(address)}${zone}`, port };
 }
 
 /** Interface index of an IPv6 zone: a number, or the name of an interface of this host. */

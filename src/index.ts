@@ -6,6 +6,13 @@ export type {
   NumericEndpoint,
   PeerConfig,
 } from './control/config-types.ts';
+export type {
+  AllowedIpChange,
+  DeviceChange,
+  DeviceSettings,
+  PeerChange,
+  PeerSettings,
+} from './control/device-change.ts';
 export { createLogger, type Logger, type LogLevel } from './control/log.ts';
 export { openDevice } from './device.ts';
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';

@@ -191,6 +191,9 @@ class Lane {
       case 'collect':
         collectGarbage();
         break;
+      case 'mark':
+        this.#context.notify({ type: 'marked', token: command.token });
+        break;
       case 'snapshot':
         this.#commit();
         this.#context.notify({ type: 'snapshot', id: command.id });
@@ -215,6 +218,7 @@ class Lane {
     switch (command.type) {
       case 'unpeer':
         this.#outbound.dropStaged(peer);
+        this.#context.roamed.delete(peer);
         this.#context.peers[command.peer] = undefined;
         break;
       case 'endpoint':

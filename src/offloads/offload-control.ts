@@ -65,7 +65,7 @@ interface Keypair {
 interface Peer {
   readonly id: number;
   readonly name: string;
-  readonly choice: PeerChoice;
+  choice: PeerChoice;
   path: PeerPath | null;
   waiting: readonly Keypair[];
   /** The keypair that lanes send with: its counters. */
@@ -99,6 +99,28 @@ export class OffloadControl {
     const idle = { path: null, waiting: [], current: null, activeUntilMs: 0, refusedUntilMs: 0, bytes: 0 };
     this.#peers.set(id, { id, name, choice, ...idle });
     if (choice.offloads === 'none') this.#tellLanes(id, { datagramsMax: 1, shortTail: true });
+  }
+
+  removePeer(id: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    this.#peers.delete(id);
+    this.#active.delete(peer);
+    this.#busy.delete(peer);
+  }
+
+  /** Another choice for a peer: until its next keypair it gets groups as if nothing were known of its path. */
+  choose(id: number, choice: Partial<PeerChoice>): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    const { offloads = peer.choice.offloads, announces = peer.choice.announces } = choice;
+    if (offloads === peer.choice.offloads && announces === peer.choice.announces) return;
+    peer.choice = { offloads, announces };
+    peer.path = null;
+    this.#active.delete(peer);
+    this.#busy.delete(peer);
+    const datagramsMax = offloads === 'none' ? 1 : this.#options.datagramsMax;
+    this.#tellLanes(id, { datagramsMax, shortTail: true });
   }
 
   /** A keypair that lanes were given, by our receiver index and the peer's. */

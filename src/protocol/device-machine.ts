@@ -22,7 +22,7 @@ import { type CookieReply, decodeHandshake, type Initiation, type Response } fro
 import { PeerMachine, type PeerStatus, type PeerTools } from './peer-machine.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import type { PeerTimes } from './timers.ts';
-import { type DhKeyPair, importKeyPair } from './x25519.ts';
+import { type DhKeyPair, exportPrivateKey, importKeyPair } from './x25519.ts';
 
 export type { PeerStatus } from './peer-machine.ts';
 
@@ -92,23 +92,34 @@ export class DeviceMachine {
     return this.#identity && Uint8Array.from(this.#identity.keyPair.publicKey);
   }
 
+  /** Our static private key, clamped (RFC 7748): 32 bytes, which the caller zeroes, or null. */
+  get privateKey(): Uint8Array | null {
+    return this.#identity && exportPrivateKey(this.#identity.keyPair.privateKey);
+  }
+
   /**
-   * Changes our static key: all keypairs are retired, for they speak for the old one.
+   * Changes our static key: all keypairs are retired, for they speak for the old one, and handshakes under way start anew.
    *
    * @param key 32 bytes, copied; null for none
    * @throws RangeError for a key of another length
    */
-  setPrivateKey(key: Uint8Array | null, _nowMs: number): Action[] {
+  setPrivateKey(key: Uint8Array | null, nowMs: number): Action[] {
     this.#identity = this.#identityOf(key);
     const keyPair = this.#identity?.keyPair ?? null;
-    return [...this.#peers.values()].flatMap((peer) => peer.setLocalStatic(keyPair));
+    return [...this.#peers.values()].flatMap((peer) => peer.changeLocalStatic(keyPair, nowMs));
+  }
+
+  /** Zeroes all keys: nothing can be said any more. */
+  close(): void {
+    for (const id of [...this.#peers.keys()]) this.removePeer(id, 0);
+    this.#identity = null;
   }
 
   /**
    * Adds a peer.
    *
    * @param publicKey 32 bytes, copied
-   * @returns its id: small and dense, used again after removal
+   * @returns its id: small and dense, used again after `releasePeerId`
    * @throws RangeError when there are too many, it is there already, or a length is wrong
    */
   addPeer(publicKey: Uint8Array, options: PeerOptions = {}): number {
@@ -128,7 +139,12 @@ export class DeviceMachine {
     return peer.id;
   }
 
-  /** Removes a peer; its keypairs are retired. */
+  /** The id of the peer with this static public key (32 bytes), if there is one. */
+  peerId(publicKey: Uint8Array): number | undefined {
+    return this.#peersByKey.get(nameOf(publicKey))?.id;
+  }
+
+  /** Removes a peer; its keypairs are retired. Its id stays taken until `releasePeerId`, for who drives may still hear of it. */
   removePeer(id: number, _nowMs: number): Action[] {
     const peer = this.#peer(id);
     const actions = peer.setLocalStatic(null);
@@ -136,8 +152,32 @@ export class DeviceMachine {
     this.#ciphers.remove(peer.cipherChoice);
     this.#peers.delete(id);
     this.#peersByKey.delete(nameOf(peer.publicKey));
-    this.#peerIds.release(id);
     return actions;
+  }
+
+  /** Nobody speaks of this removed peer any more: its id may be another's. */
+  releasePeerId(id: number): void {
+    if (this.#peers.has(id)) throw new RangeError(`expected the id of a removed peer, got ${id}`);
+    this.#peerIds.release(id);
+  }
+
+  /** The link is down: a peer's keypairs are retired, its handshake is dropped, and nothing is due but keepalives. */
+  stopPeer(id: number): Action[] {
+    return this.#peer(id).stop();
+  }
+
+  /** The link is up again: a persistent keepalive is due at once. */
+  startPeer(id: number): void {
+    this.#peer(id).start();
+  }
+
+  hasPresharedKey(id: number): boolean {
+    return this.#peer(id).hasPresharedKey;
+  }
+
+  /** A peer's preshared key: 32 bytes, a copy, which the caller zeroes; null for none. */
+  presharedKey(id: number): Uint8Array | null {
+    return this.#peer(id).presharedKey;
   }
 
   /** @param key 32 bytes, copied; null for none. Counts from the next handshake on */

@@ -125,6 +125,15 @@ export class PeerHandshake {
     this.#presharedKey = key === null ? NO_PRESHARED_KEY : Uint8Array.from(key);
   }
 
+  get hasPresharedKey(): boolean {
+    return this.#presharedKey !== NO_PRESHARED_KEY;
+  }
+
+  /** 32 bytes, a copy; null for none. */
+  get presharedKey(): Uint8Array | null {
+    return this.hasPresharedKey ? Uint8Array.from(this.#presharedKey) : null;
+  }
+
   /** A new initiation, 148 bytes; it replaces the one before. */
   initiate(cipher: Cipher, nowMs: number, realMs: number): Uint8Array | HandshakeFailure {
     this.clear();

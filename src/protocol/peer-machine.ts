@@ -76,6 +76,15 @@ export class PeerMachine {
     this.#handshake.setPresharedKey(key);
   }
 
+  get hasPresharedKey(): boolean {
+    return this.#handshake.hasPresharedKey;
+  }
+
+  /** 32 bytes, a copy, or null. */
+  get presharedKey(): Uint8Array | null {
+    return this.#handshake.presharedKey;
+  }
+
   get cipherChoice(): CipherChoice {
     return this.#ciphers.choice;
   }
@@ -95,6 +104,28 @@ export class PeerMachine {
     this.#ciphers.choose(this.#ciphers.choice);
     this.#handshake.setLocalStatic(localStatic);
     return actions;
+  }
+
+  /** The same while the device runs: the next handshake need not keep its distance, and one under way starts anew. */
+  changeLocalStatic(localStatic: DhKeyPair | null, nowMs: number): Action[] {
+    const underWay = this.#timers.handshakeUnderWay;
+    const actions = this.setLocalStatic(localStatic);
+    this.#handshakeSentMs = Number.NEGATIVE_INFINITY;
+    if (underWay) this.#timers.handshakePostponed(nowMs);
+    return actions;
+  }
+
+  /** The link is down. */
+  stop(): Action[] {
+    const actions = this.forget();
+    this.#timers.stop();
+    this.#handshakeSentMs = Number.NEGATIVE_INFINITY;
+    return actions;
+  }
+
+  /** The link is up. */
+  start(): void {
+    this.#timers.start();
   }
 
   /** Gives up handshake and keypairs. */

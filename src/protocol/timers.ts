@@ -126,6 +126,20 @@ export class PeerTimers {
     this.#persistentIntervalMs = seconds * 1000;
   }
 
+  /** The link is down: nothing is due any more but what is persistent. */
+  stop(): void {
+    this.handshakeEnded();
+    this.keysCleared();
+    this.#newHandshakeAtMs = NEVER;
+    this.#keepaliveAtMs = NEVER;
+    this.#anotherKeepaliveAtMs = NEVER;
+  }
+
+  /** The link is up: a persistent keepalive, if there are any, is due at once. */
+  start(): void {
+    this.#persistentIsDue = true;
+  }
+
   /** Whether keys are so old that they must be zeroed. */
   takeZeroKeyMaterial(nowMs: number): boolean {
     if (nowMs < this.#zeroAtMs) return false;

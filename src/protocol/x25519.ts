@@ -33,6 +33,16 @@ export function importKeyPair(privateKey: Uint8Array): DhKeyPair {
   return { privateKey: imported, publicKey: bytesOf(createPublicKey(imported)) };
 }
 
+/** The private key as 32 bytes, clamped as RFC 7748 says, which the caller zeroes. */
+export function exportPrivateKey(privateKey: KeyObject): Uint8Array {
+  const der = privateKey.export({ format: 'der', type: 'pkcs8' });
+  const key = Uint8Array.from(der.subarray(-KEY_LENGTH));
+  der.fill(0);
+  key[0] &= 0xf8;
+  key[KEY_LENGTH - 1] = (key[KEY_LENGTH - 1] & 0x7f) | 0x40;
+  return key;
+}
+
 /**
  * A new key pair from OpenSSL's own random numbers, for whoever drives the protocol: a tenth of what an import takes, and
  * the private key never lies in script's memory.

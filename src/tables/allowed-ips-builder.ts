@@ -3,7 +3,6 @@
  * length, so that those below any node stand together and a covering prefix stands before what it covers; then nodes are
  * made from the root down. Time and memory grow with the number of prefixes only: half of each node's branches are filled.
  */
-import type { AllowedIp } from './allowed-ips.ts';
 import {
   HEADER_TAIL_WORDS,
   leafOf,
@@ -18,6 +17,14 @@ import {
   STRIDE_MAX,
 } from './allowed-ips-layout.ts';
 
+/** Prefixes of one family, in no order. */
+export interface PrefixColumns {
+  /** Address words, bits behind the prefix's length zero: one per prefix, or four. */
+  readonly keys: Int32Array;
+  readonly lengths: Uint8Array;
+  readonly peers: Int32Array;
+}
+
 export class TableBuilder {
   readonly #keyWords: number;
   /** Sorted, each prefix once: its masked key words, its length, and its leaf. */
@@ -27,17 +34,16 @@ export class TableBuilder {
   #words: Int32Array;
   #used: number;
 
-  /** Takes prefixes of one family; `keyWords` is 1 for IPv4 and 4 for IPv6. */
-  constructor(prefixes: readonly AllowedIp[], keyWords: 1 | 4) {
+  /** Takes prefixes of one family, of equal ones the last; `keyWords` is 1 for IPv4 and 4 for IPv6. */
+  constructor({ keys, lengths, peers }: PrefixColumns, keyWords: 1 | 4) {
     this.#keyWords = keyWords;
-    const keys = maskedKeys(prefixes, keyWords);
-    const order = sortedOnce(prefixes, keys, keyWords);
+    const order = sortedOnce(lengths, keys, keyWords);
     this.#keys = new Int32Array(order.length * keyWords);
     order.forEach((from, to) => {
       for (let word = 0; word < keyWords; word += 1) this.#keys[to * keyWords + word] = keys[from * keyWords + word];
     });
-    this.#lengths = Uint8Array.from(order, (from) => prefixes[from].length);
-    this.#leaves = Int32Array.from(order, (from) => leafOf(prefixes[from].peer));
+    this.#lengths = Uint8Array.from(order, (from) => lengths[from]);
+    this.#leaves = Int32Array.from(order, (from) => leafOf(peers[from]));
     this.#words = new Int32Array(NODE_ALIGN + order.length * 8).fill(leafOf(NO_PEER), 0, NODE_ALIGN);
     this.#used = NODE_ALIGN;
   }
@@ -177,34 +183,22 @@ export class TableBuilder {
   }
 }
 
-function maskedKeys(prefixes: readonly AllowedIp[], keyWords: number): Int32Array {
-  const keys = new Int32Array(prefixes.length * keyWords);
-  prefixes.forEach(({ address, length }, prefix) => {
-    for (let word = 0; word < keyWords; word += 1) {
-      const at = word * 4;
-      const value = (address[at] << 24) | (address[at + 1] << 16) | (address[at + 2] << 8) | address[at + 3];
-      keys[prefix * keyWords + word] = value & maskOf(length - word * 32);
-    }
-  });
-  return keys;
-}
-
 /** The mask of so many leading bits of a word; fewer than none are none, more than 32 are all. */
-function maskOf(bits: number): number {
+export function maskOf(bits: number): number {
   if (bits <= 0) return 0;
   return bits >= 32 ? -1 : -1 << (32 - bits);
 }
 
 /** Positions of the prefixes in order of key and length; of equal ones only the last. */
-function sortedOnce(prefixes: readonly AllowedIp[], keys: Int32Array, keyWords: number): Uint32Array {
+function sortedOnce(lengths: Uint8Array, keys: Int32Array, keyWords: number): Uint32Array {
   const compare = (left: number, right: number): number => {
     for (let word = 0; word < keyWords; word += 1) {
       const difference = (keys[left * keyWords + word] >>> 0) - (keys[right * keyWords + word] >>> 0);
       if (difference !== 0) return difference;
     }
-    return prefixes[left].length - prefixes[right].length;
+    return lengths[left] - lengths[right];
   };
   // Sorting is stable: equal prefixes keep their order.
-  const order = Uint32Array.from(prefixes, (_, at) => at).sort(compare);
+  const order = Uint32Array.from(lengths, (_, at) => at).sort(compare);
   return order.filter((prefix, at) => at + 1 === order.length || compare(prefix, order[at + 1]) !== 0);
 }

@@ -7,7 +7,7 @@
  * branches on as many further bits at once as keep half of its branches filled. So a look-up passes one to three nodes
  * among 100,000 prefixes, and the table stays within a few branches for each prefix.
  */
-import { TableBuilder } from './allowed-ips-builder.ts';
+import { maskOf, type PrefixColumns, TableBuilder } from './allowed-ips-builder.ts';
 import {
   HEADER_TAIL_WORDS,
   LENGTH_MASK,
@@ -92,16 +92,31 @@ function matchesIpv6(
 /** Both families' tables in shared memory. A prefix that stands twice belongs to the last peer that names it. */
 export function buildAllowedIps(prefixes: readonly AllowedIp[]): { ipv4: Int32Array; ipv6: Int32Array } {
   const isIpv4 = ({ address }: AllowedIp): boolean => address.length === 4;
+  const ofIpv4 = prefixes.filter(isIpv4);
+  const ofIpv6 = prefixes.filter((prefix) => !isIpv4(prefix));
   return {
-    ipv4: new TableBuilder(prefixes.filter(isIpv4), 1).finish(),
-    ipv6: new TableBuilder(
-      prefixes.filter((prefix) => !isIpv4(prefix)),
-      4,
-    ).finish(),
+    ipv4: new TableBuilder(columnsOf(ofIpv4, 1), 1).finish(),
+    ipv6: new TableBuilder(columnsOf(ofIpv6, 4), 4).finish(),
   };
 }
 
 /** An empty table of one family. */
 export function emptyTable(family: 4 | 6): Int32Array {
-  return new TableBuilder([], family === 4 ? 1 : 4).finish();
+  return new TableBuilder(columnsOf([], 1), family === 4 ? 1 : 4).finish();
+}
+
+function columnsOf(prefixes: readonly AllowedIp[], keyWords: number): PrefixColumns {
+  const keys = new Int32Array(prefixes.length * keyWords);
+  prefixes.forEach(({ address, length }, prefix) => {
+    for (let word = 0; word < keyWords; word += 1) keys[prefix * keyWords + word] = maskedWord(address, length, word);
+  });
+  const lengths = Uint8Array.from(prefixes, ({ length }) => length);
+  return { keys, lengths, peers: Int32Array.from(prefixes, ({ peer }) => peer) };
+}
+
+/** A big-endian word of an address, its bits behind the prefix's length zero. */
+export function maskedWord(address: Uint8Array, length: number, word: number): number {
+  const at = word * 4;
+  const value = (address[at] << 24) | (address[at + 1] << 16) | (address[at + 2] << 8) | address[at + 3];
+  return value & maskOf(length - word * 32);
 }

@@ -15,7 +15,10 @@ export interface PeerEntry {
 /** From the control lane to a lane. */
 export type LaneCommand =
   | { readonly type: 'peers'; readonly peers: readonly PeerEntry[] }
+  /** Forget this peer, whose keypairs were retired: nothing is told of it any more. */
   | { readonly type: 'unpeer'; readonly peer: number }
+  /** Answer with `marked`: all that was said before is obeyed then. */
+  | { readonly type: 'mark'; readonly token: number }
   | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
   /** Which datagram groups this peer gets: at most so many datagrams (1: no groups), the last shorter or not. */
   | {
@@ -66,6 +69,7 @@ export type LaneEvent =
   | { readonly type: 'want'; readonly peer: number }
   | { readonly type: 'watch'; readonly peer: number }
   | { readonly type: 'installed'; readonly token: number }
+  | { readonly type: 'marked'; readonly token: number }
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
   /** A control message of another gigatun, without its padding. */
   | { readonly type: 'control'; readonly peer: number; readonly message: Uint8Array }

@@ -203,6 +203,9 @@ describe('A device', () => {
     expect(kinds(a.machine.removePeer(a.peer, 120_001))).toEqual(['retire']);
     const answer = b.receive(first, a, 120_002);
     expect(failureIn(a.receive(messageIn(answer), b, 120_003))).toBe('unexpected response');
+    expect(a.machine.addPeer(seededBytes(8)(32))).not.toBe(a.peer);
+    a.machine.releasePeerId(a.peer);
+    expect(() => a.machine.releasePeerId(1)).toThrow(RangeError);
     expect(a.machine.addPeer(b.publicKey)).toBe(a.peer);
     expect(kinds(a.want(130_000))).toContain('send');
   });

@@ -1,0 +1,168 @@
+/**
+ * A running device that is told to change, whose lanes are played by the test: what it shows of itself, and what it tells
+ * its lanes. The interface stays down, in this machine's own namespace.
+ */
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { DeviceChange, PeerChange } from '../../src/control/device-change.ts';
+import { generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
+import type { Logger } from '../../src/control/log.ts';
+import { openDevice } from '../../src/device.ts';
+import type { Device } from '../../src/device-types.ts';
+import type { LaneCommand } from '../../src/tables/lane-messages.ts';
+import { titled, tunMissing } from '../native/support.ts';
+import { PlayedLane, playedLanes } from './support/played-lane.ts';
+
+vi.mock('node:worker_threads', async (original) => {
+  const { PlayedLane: Worker } = await import('./support/played-lane.ts');
+  return { ...(await original<typeof import('node:worker_threads')>()), Worker };
+});
+
+const NAME = `gt-c${process.pid}`;
+const missing = tunMissing();
+const silent = (): void => undefined;
+const log: Logger = { debug: silent, info: silent, warn: silent, error: silent };
+const key = (): Uint8Array => Uint8Array.from(randomBytes(32));
+const v4 = (a: number, b: number, c: number, d: number, length = 32) => ({
+  address: Uint8Array.of(a, b, c, d),
+  length,
+});
+const add = (...prefixes: { address: Uint8Array; length: number }[]) =>
+  prefixes.map((prefix) => ({ prefix, remove: false }));
+
+describe.skipIf(missing !== null)(titled('a running device', missing), () => {
+  let device: Device;
+
+  beforeEach(async () => {
+    playedLanes.length = 0;
+    PlayedLane.whenStarted = (lane) => lane.ready();
+    PlayedLane.whenClosed = (lane) => lane.end();
+    device = await openDevice({ name: NAME, config: { privateKey: null, listenPort: 0, fwmark: 0, peers: [] }, log });
+  });
+
+  afterEach(async () => {
+    await device.close();
+  });
+
+  const shown = (): string[][] =>
+    device.status().peers.map(({ publicKey, allowedIps }) => [publicKey.slice(0, 4), ...allowedIps]);
+  const name = ({ publicKey }: PeerChange): string => Buffer.from(publicKey).toString('base64').slice(0, 4);
+  const commands = (): readonly LaneCommand[] => playedLanes[0]?.commands ?? [];
+
+  test('shows what it was told, keys included, which are copies', () => {
+    const privateKey = generatePrivateKey();
+    const peer = {
+      publicKey: key(),
+      presharedKey: key(),
+      endpoint: { address: 'fe80::1%1', port: 9 },
+      persistentKeepaliveSeconds: 7,
+      allowedIps: add(v4(10, 1, 2, 3, 24), { address: new Uint8Array(16), length: 0 }),
+    };
+    device.configure({ privateKey, peers: [peer] });
+    const settings = device.settings();
+    expect(settings).toEqual({
+      privateKey,
+      listenPort: device.listenPort,
+      fwmark: 0,
+      peers: [
+        {
+          publicKey: peer.publicKey,
+          presharedKey: peer.presharedKey,
+          endpoint: peer.endpoint,
+          latestHandshakeMs: 0,
+          txBytes: 0,
+          rxBytes: 0,
+          persistentKeepaliveSeconds: 7,
+          allowedIps: [v4(10, 1, 2, 0, 24), { address: new Uint8Array(16), length: 0 }],
+        },
+      ],
+    });
+    settings.privateKey?.fill(0);
+    settings.peers[0]?.presharedKey?.fill(0);
+    expect(device.settings().privateKey).toEqual(privateKey);
+    expect(device.settings().peers[0]?.presharedKey).toEqual(peer.presharedKey);
+  });
+
+  test('a prefix that a peer gets is taken from the one that had it', () => {
+    const [a, b] = [{ publicKey: key() }, { publicKey: key() }];
+    const prefix = v4(10, 0, 0, 0, 8);
+    device.configure({ peers: [{ ...a, allowedIps: add(prefix, v4(1, 1, 1, 1)) }, b] });
+    device.configure({ peers: [{ ...b, allowedIps: add(prefix) }] });
+    expect(shown()).toEqual([
+      [name(a), '1.1.1.1/32'],
+      [name(b), '10.0.0.0/8'],
+    ]);
+    device.configure({ peers: [{ ...a, allowedIps: [{ prefix, remove: true }] }] });
+    device.configure({ peers: [{ ...b, replaceAllowedIps: true, allowedIps: add(v4(2, 2, 2, 2)) }] });
+    expect(shown()).toEqual([
+      [name(a), '1.1.1.1/32'],
+      [name(b), '2.2.2.2/32'],
+    ]);
+  });
+
+  test('its own public key is nobody, and the peer whose private key it gets goes', () => {
+    const privateKey = generatePrivateKey();
+    const own = { publicKey: publicKeyOf(privateKey) };
+    const other = { publicKey: key() };
+    device.configure({ peers: [own, other] });
+    expect(shown()).toEqual([[name(own)], [name(other)]]);
+    device.configure({ privateKey });
+    expect(shown()).toEqual([[name(other)]]);
+    device.configure({ peers: [own] });
+    expect(shown()).toEqual([[name(other)]]);
+  });
+
+  test('a bad value changes nothing', () => {
+    const good = { publicKey: key(), allowedIps: add(v4(9, 9, 9, 9)) };
+    device.configure({ peers: [good] });
+    const before = device.settings();
+    const bad: readonly DeviceChange[] = [
+      { privateKey: new Uint8Array(31) },
+      { listenPort: 65_536 },
+      { listenPort: 1.5 },
+      { fwmark: 2 ** 32 },
+      { fwmark: -1 },
+      ...[
+        { publicKey: new Uint8Array(33) },
+        { ...good, presharedKey: new Uint8Array(1) },
+        { ...good, persistentKeepaliveSeconds: 65_536 },
+        { ...good, endpoint: { address: 'example.com', port: 1 } },
+        { ...good, endpoint: { address: '1.2.3.4', port: 0 } },
+        { ...good, allowedIps: add({ address: new Uint8Array(5), length: 0 }) },
+        { ...good, allowedIps: add({ address: new Uint8Array(4), length: 33 }) },
+      ].map((peer) => ({ replacePeers: true, peers: [{ publicKey: key() }, peer] })),
+    ];
+    for (const change of bad) {
+      expect(() => device.configure(change)).toThrow(expect.objectContaining({ code: 'CONFIG' }));
+      expect(device.settings()).toEqual(before);
+    }
+  });
+
+  test('the id and memory of a removed peer are used again only when its lane has answered', async () => {
+    const [a, b, c] = [{ publicKey: key() }, { publicKey: key() }, { publicKey: key() }];
+    device.configure({ peers: [a] });
+    device.configure({ peers: [{ ...a, remove: true }, b] });
+    await vi.waitFor(() => expect(commands().some(({ type }) => type === 'mark')).toBe(true));
+    const types = commands().map(({ type }) => type);
+    expect(types.indexOf('mark')).toBeGreaterThan(types.indexOf('unpeer'));
+    const ids = (): number[] =>
+      commands().flatMap((command) => (command.type === 'peers' ? command.peers.map(({ peer }) => peer) : []));
+    expect(ids()).toEqual([0, 1]);
+    for (const command of commands()) if (command.type === 'mark') playedLanes[0]?.tell({ ...command, type: 'marked' });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    device.configure({ peers: [c] });
+    await vi.waitFor(() => expect(ids()).toEqual([0, 1, 0]));
+  });
+
+  test('130,560 prefixes are set and read back, also when they come in parts', async () => {
+    const peer = { publicKey: key() };
+    const prefixes = Array.from({ length: 130_560 }, (_, at) => v4(10, at >> 16, (at >> 8) & 255, at & 255));
+    for (let from = 0; from < prefixes.length; from += 1_020)
+      device.configure({ peers: [{ ...peer, allowedIps: add(...prefixes.slice(from, from + 1_020)) }] });
+    expect(device.settings().peers[0]?.allowedIps).toEqual(prefixes);
+    const tables = (): number => commands().filter(({ type }) => type === 'routes').length;
+    await vi.waitFor(() => expect(tables()).toBe(2), 5_000);
+    device.configure({ peers: [{ ...peer, replaceAllowedIps: true, allowedIps: [] }] });
+    expect(device.settings().peers[0]?.allowedIps).toEqual([]);
+  });
+});
