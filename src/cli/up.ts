@@ -11,6 +11,7 @@ import { bringUp, type Tunnel, type TunnelRequest, type TunnelTools } from '../c
 import { GigatunError } from '../errors.ts';
 import { startInBackground } from './background.ts';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.ts';
+import { type HangUp, onHangUp } from './hang-up.ts';
 import { say } from './print.ts';
 import { releaseMemory } from './release-memory.ts';
 import { openStartChannel, type StartChannel } from './start-channel.ts';
@@ -40,9 +41,9 @@ export async function up(argument: string, options: UpOptions): Promise<number> 
   const channel = openStartChannel();
   const stop = new AbortController();
   const force = new AbortController();
-  stopOnSignals(stop, force);
+  const hangUp = stopOnSignals(stop, force);
   try {
-    return await stayUp(argument, options, channel, stop, force.signal);
+    return await stayUp(argument, options, channel, stop, force.signal, hangUp);
   } catch (error) {
     if (!channel.fail(error)) throw error;
     return exitCodeOf(error);
@@ -57,6 +58,7 @@ async function stayUp(
   channel: StartChannel,
   stop: AbortController,
   force: AbortSignal,
+  hangUp: HangUp,
 ): Promise<number> {
   const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info', channel.report));
   stopWhenBroken(stop, log);
@@ -65,6 +67,7 @@ async function stayUp(
   log.info('up', { name, configMs, ...tunnel.phasesMs });
   channel.ready();
   releaseMemory();
+  hangUp.ready(() => tunnel.reload());
   const { reason, error } = await tunnel.closed;
   log.info('down', { name, reason });
   if (error === null) return EXIT_OK;
@@ -91,7 +94,7 @@ async function start(
 }
 
 function requestOf(
-  { name, config }: LoadedConfig,
+  { name, path, config }: LoadedConfig,
   options: UpOptions,
   channel: StartChannel,
   log: Logger,
@@ -99,6 +102,8 @@ function requestOf(
   return {
     name,
     config,
+    load: () => loadConfig(path),
+    onReloaded: releaseMemory,
     lanes: options.lanes ?? null,
     memoryCapBytes: options.memory ?? null,
     mtu: options.mtu ?? null,
@@ -127,8 +132,11 @@ export function aeadFromEnvironment(text: string | undefined): 'auto' | 'openssl
   throw new GigatunError('CONFIG', `expected GIGATUN_AEAD to be auto, openssl or ipsec-mb, got '${wanted}'`);
 }
 
-/** SIGTERM, SIGINT and SIGHUP ask for an end; asking again ends the hooks of the way down, too, and limits the time of all. */
-function stopOnSignals(stop: AbortController, force: AbortController): void {
+/**
+ * SIGTERM and SIGINT ask for an end, as SIGHUP does where there is a terminal; asking again ends the hooks of the way down,
+ * too, and limits the time of all.
+ */
+function stopOnSignals(stop: AbortController, force: AbortController): HangUp {
   let forceFromMs = Number.POSITIVE_INFINITY;
   const take = (signal: NodeJS.Signals): void => {
     if (performance.now() >= forceFromMs) {
@@ -139,7 +147,8 @@ function stopOnSignals(stop: AbortController, force: AbortController): void {
       stop.abort(new GigatunError('GONE', `stopped by ${signal}`));
     }
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, take);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, take);
+  return onHangUp(take);
 }
 
 /** A broken program still takes its rules and routes with it, if it can. */

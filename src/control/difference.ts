@@ -105,9 +105,11 @@ function ownDifference(
   const change: { -readonly [Key in keyof DeviceChange]: DeviceChange[Key] } = {};
   const lines: DifferenceLine[] = [];
   const note = (text: string): number => lines.push({ sign: '~', text });
-  if (!isSameSecret(privateKey, wanted.privateKey)) {
+  // By public keys: the device may keep its private key clamped.
+  const [present, future] = [privateKey === null ? '(none)' : publicText(privateKey), publicText(wanted.privateKey)];
+  if (present !== future) {
     change.privateKey = wanted.privateKey;
-    note(`public key ${privateKey === null ? '(none)' : publicText(privateKey)} -> ${publicText(wanted.privateKey)}`);
+    note(`public key ${present} -> ${future}`);
   }
   if (wanted.listenPort !== 0 && wanted.listenPort !== listenPort) {
     change.listenPort = wanted.listenPort;

@@ -62,9 +62,11 @@ class PartlyDone extends Error {
 /** @returns the move as far as it was done; null when it was optional and failed. */
 async function applyMove(move: LinkMove, undos: Action[], tools: LinkTools): Promise<LinkMove | null> {
   if (move.journals !== null) note(undos, move.journals, tools.journal);
+  const { action } = move;
+  if (action === null) return move;
   try {
-    tools.log.debug('link', { step: formatAction(move.action) });
-    await perform(move.action, (command) => (move.removes ? runUndo(command, tools.run) : tools.run(command)));
+    tools.log.debug('link', { step: formatAction(action) });
+    await perform(action, (command) => (move.removes ? runUndo(command, tools.run) : tools.run(command)));
   } catch (error) {
     if (move.journals !== null) strike(undos, move.journals, tools.journal);
     const part = partDone(move, error);
@@ -113,7 +115,7 @@ function strike(undos: Action[], undo: Action, journal: string): void {
 function partDone(move: LinkMove, error: unknown): LinkMove | null {
   const failedLine = Number(/Command failed -:(\d+)/.exec(messageOf(error))?.[1] ?? 0);
   const { action, revert } = move;
-  if (action.kind === 'run' && action.command.args.includes('-force')) return move;
+  if (action?.kind === 'run' && action.command.args.includes('-force')) return move;
   if (failedLine < 2) return null;
   if (revert?.kind !== 'run' || revert.command.input === undefined) return null;
   const input = revert.command.input.split('\n', failedLine - 1).join('\n');

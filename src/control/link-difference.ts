@@ -4,7 +4,7 @@
  *
  * Two habits of the kernel need more than that. Rules that are added stand before those that are there, so the rule that
  * belongs in front is taken away and added again when the one behind it is new. And an IPv4 address that goes takes with
- * it the others of its network, and with the last of them all IPv4 routes: so they are set again.
+ * it the others of its network, and with the last of them all IPv4 routes: so they are set again, on the way and back.
  */
 import type { Command } from './command.ts';
 import type { IpPrefix } from './config-types.ts';
@@ -12,7 +12,8 @@ import { coversPrefix, formatPrefix } from './ip-text.ts';
 import { type Action, type Family, type LinkFacts, type LinkPart, type LinkRequest, routeBatch } from './link-plan.ts';
 
 export interface LinkMove {
-  readonly action: Action;
+  /** Null where there is only something to restore. */
+  readonly action: Action | null;
   /** Restores what was before; null where nothing need. Of a batch: line by line what the action's lines did. */
   readonly revert: Action | null;
   /** What the journal must hold from before the action on. */
@@ -47,6 +48,7 @@ export function linkMoves(old: PlannedLink, wanted: PlannedLink): LinkMove[] {
   const goingRoutes = wanted.parts.flatMap((part) => routeRemovals(olds.get(part.key) ?? null, part));
   const [addresses, others] = split(leaving, ({ key }) => key.startsWith('address '));
   return [
+    ...anchoringMoves(old, wanted),
     ...coming,
     ...goingRoutes,
     ...others.flatMap(removeMoves),
@@ -91,17 +93,24 @@ function without(routes: readonly string[] | null, others: readonly string[] | n
   return (routes ?? []).filter((route) => !set.has(route));
 }
 
+/** Done by nobody, and taken back last: what addresses that come and go again may have taken with them. */
+function anchoringMoves(old: PlannedLink, wanted: PlannedLink): LinkMove[] {
+  const [before, after] = [old, wanted].map(({ request }) => ipv4Addresses(request).map(formatPrefix).sort().join());
+  if (before === after) return [];
+  const addresses = ipv4Addresses(old.request).map((each) => replacedAddress(old.request.name, each));
+  // Taken back in reverse: routes need an address.
+  return [...old.parts.flatMap(replacedRoutes), ...addresses].map((revert) => move(null, { revert }));
+}
+
 /** Only where an IPv4 address goes that may have taken something with it. */
 function settlingMoves(old: LinkRequest, wanted: PlannedLink): LinkMove[] {
-  const left = wanted.request.interface.addresses.filter(({ address }) => address.length === 4);
+  const left = ipv4Addresses(wanted.request);
   const texts = new Set(left.map(formatPrefix));
-  const gone = old.interface.addresses.filter((each) => each.address.length === 4 && !texts.has(formatPrefix(each)));
+  const gone = ipv4Addresses(old).filter((each) => !texts.has(formatPrefix(each)));
   if (gone.length === 0) return [];
   const isAlone = (each: IpPrefix): boolean => !gone.some((other) => isOneNetwork(each, other));
   const { name } = wanted.request;
-  const addresses = left
-    .filter((each) => !isAlone(each))
-    .map((each) => runs({ program: 'ip', args: ['-4', 'address', 'replace', formatPrefix(each), 'dev', name] }));
+  const addresses = left.filter((each) => !isAlone(each)).map((each) => replacedAddress(name, each));
   const routes = left.some(isAlone) ? [] : wanted.parts.flatMap(replacedRoutes);
   return [...addresses, ...routes].map((action) => move(action, {}));
 }
@@ -112,6 +121,14 @@ function replacedRoutes(part: LinkPart): Action[] {
   if (!part.key.startsWith('default route') || part.action.kind !== 'run') return [];
   const { program, args } = part.action.command;
   return [runs({ program, args: args.map((word) => (word === 'add' ? 'replace' : word)) })];
+}
+
+function ipv4Addresses({ interface: { addresses } }: LinkRequest): IpPrefix[] {
+  return addresses.filter(({ address }) => address.length === 4);
+}
+
+function replacedAddress(name: string, address: IpPrefix): Action {
+  return runs({ program: 'ip', args: ['-4', 'address', 'replace', formatPrefix(address), 'dev', name] });
 }
 
 function isOneNetwork(left: IpPrefix, right: IpPrefix): boolean {
@@ -126,7 +143,7 @@ function isSameAction(left: LinkPart, right: LinkPart): boolean {
   return left.routes === null && JSON.stringify(left.action) === JSON.stringify(right.action);
 }
 
-function move(action: Action, part: Partial<LinkMove>): LinkMove {
+function move(action: Action | null, part: Partial<LinkMove>): LinkMove {
   return { action, revert: null, journals: null, settles: null, optional: false, removes: false, ...part };
 }
 

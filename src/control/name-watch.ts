@@ -121,7 +121,12 @@ export class NameWatch {
     const next = nextCandidate(peer, name, endpoint, Number.isFinite(silentMs) ? PATIENCE : 0);
     if (next === null) return;
     this.#tools.log.debug('trying another address', { host: peer.endpoint.host, address: next.address });
-    this.#tools.move(publicKey, next);
+    try {
+      this.#tools.move(publicKey, next);
+    } catch (error) {
+      // An address with the zone of an interface that is gone; the next one has its turn.
+      this.#tools.log.debug('address not taken', { error: messageOf(error) });
+    }
   }
 
   #countTry(peer: NamedPeer, name: Name, endpoint: NumericEndpoint | null, silentMs: number): void {

@@ -17,6 +17,7 @@ import {
 } from '../../src/control/tunnel.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { fakeRunner, keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
+import { modelDevice } from './support/model-device.ts';
 
 interface Stage {
   readonly directory: string;
@@ -64,7 +65,8 @@ function stage(options: StageOptions = {}): Stage {
       die({ reason: 'closed', error: null });
       if (options.closeFails !== undefined) throw options.closeFails;
     };
-    return { status: () => ({ up: true }), snapshot: async () => ({ lanes: [] }), close, closed };
+    const { configure, settings } = modelDevice(request.config);
+    return { status: () => ({ up: true }), snapshot: async () => ({ lanes: [] }), configure, settings, close, closed };
   };
   const request: TunnelRequest = {
     name: 'wg0',
