@@ -53,6 +53,8 @@ interface Name {
 
 interface NamedPeer {
   readonly endpoint: NamedEndpoint;
+  /** Which of the name's addresses it was given last. */
+  given: string;
   /** Of this silence. */
   tries: number;
   lastMs: number;
@@ -91,7 +93,7 @@ export class NameWatch {
     name.peersCount++;
     this.#names.set(endpoint.host, name);
     const lastMs = Number.NEGATIVE_INFINITY;
-    this.#peers.set(key, { endpoint, tries: 0, lastMs, roamed: null });
+    this.#peers.set(key, { endpoint, given: addresses[0] ?? '', tries: 0, lastMs, roamed: null });
   }
 
   /** Leaves a peer alone from now on; one that is not watched is fine. */
@@ -122,6 +124,7 @@ export class NameWatch {
     if (next === null) return;
     this.#tools.log.debug('trying another address', { host: peer.endpoint.host, address: next.address });
     try {
+      peer.given = next.address;
       this.#tools.move(publicKey, next);
     } catch (error) {
       // An address with the zone of an interface that is gone; the next one has its turn.
@@ -134,7 +137,7 @@ export class NameWatch {
     if (now - peer.lastMs > PAUSE_MS) {
       peer.tries = 0;
       const { port } = peer.endpoint;
-      const isKnown = name.addresses.some((address) => isSame(endpoint, { address, port }));
+      const isKnown = [peer.given, ...name.addresses].some((address) => isSame(endpoint, { address, port }));
       peer.roamed = isKnown ? null : endpoint;
     }
     peer.tries++;
