@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
+import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
@@ -28,8 +29,6 @@ import { Slab } from './tables/slab.ts';
  */
 const UNDER_LOAD_MESSAGES = 2_048;
 const UNDER_LOAD_MS = 1_000;
-/** A lane that has not taken a keypair after this is not waited for. */
-const INSTALL_TIMEOUT_MS = 200;
 /** Peers that one command tells lanes of. */
 const PEERS_PER_COMMAND = 1_024;
 /** Peers whose cells lie in one piece of shared memory. */
@@ -38,20 +37,11 @@ const PEERS_PER_CHUNK = 256;
 const KEEPALIVES_AT_ONCE = 64;
 const KEEPALIVE_SPREAD_MS = 1;
 
+/** What becomes of a handshake message while the interface is down. */
+const REFUSED: readonly Action[] = [{ kind: 'failed', peer: null, reason: 'bad message' }];
 const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
-
-interface PendingInstall {
-  readonly peer: number;
-  readonly keypair: number;
-  readonly place: 'current' | 'next';
-  /** Actions that wait for the lanes. */
-  readonly rest: readonly Action[];
-  readonly timer: NodeJS.Timeout;
-  /** Lanes that have not answered. */
-  waiting: number;
-}
 
 export class ControlLane {
   readonly machine: DeviceMachine;
@@ -59,20 +49,21 @@ export class ControlLane {
   readonly offloads: OffloadControl;
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
-  /** Installs that lanes have not all answered yet, by token, and what is to be done then. */
-  readonly #installs: Map<number, PendingInstall> = new Map();
+  readonly #installs: PendingInstalls;
   readonly #peerMemory: Slab;
   /** Removed peers of which lanes may still speak. */
   readonly #removed: RetiredThings<ControlPeer>;
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
   #underLoadUntilMs = 0;
+  #isUp = false;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
     this.#sender = new ControlSender(options);
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
+    this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
     this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes } = options;
@@ -95,7 +86,8 @@ export class ControlLane {
     }
     plans.forEach(({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true }, at) => {
       this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
-      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, persistentKeepaliveSeconds, at);
+      this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
+      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
     });
     return added.map(({ peer }) => peer);
   }
@@ -143,6 +135,39 @@ export class ControlLane {
     }
   }
 
+  /** The interface is up: persistent keepalives begin. Until then nothing is sent, and nothing that comes counts. */
+  goUp(): void {
+    this.#isUp = true;
+    let at = 0;
+    for (const peer of this.peers.values()) {
+      this.machine.startPeer(peer.id);
+      if (peer.persistentKeepaliveSeconds === 0) continue;
+      this.#startKeepalive(peer, at);
+      at += 1;
+    }
+  }
+
+  /** The interface is down: sessions are forgotten, nothing is due any more. */
+  goDown(): void {
+    this.#isUp = false;
+    for (const peer of this.peers.values()) {
+      if (peer.timer !== null) clearTimeout(peer.timer);
+      peer.timer = null;
+      peer.currentBornMs = Number.NEGATIVE_INFINITY;
+      this.#carryOut(this.machine.stopPeer(peer.id));
+      this.#clearTime(peer.id, 'unansweredSinceMs');
+      this.#clearTime(peer.id, 'owedSinceMs');
+    }
+    this.#options.post({ type: 'dropAllStaged' }, 'all');
+  }
+
+  /** The sockets are others: no peer is sent to from a local address of before. */
+  forgetSources(): void {
+    for (const peer of this.peers.values())
+      if (peer.endpoint !== null) peer.endpoint = { ...peer.endpoint, localAddress: null, localInterface: 0 };
+    this.#options.post({ type: 'forgetSources' }, 'all');
+  }
+
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
     if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
@@ -170,7 +195,7 @@ export class ControlLane {
         break;
       case 'installed':
         this.#keypairMemory.answered(lane, event.token);
-        this.#installed(event.token);
+        this.#installs.answered(event.token);
         break;
       case 'marked':
         this.#keypairMemory.answered(lane, event.token);
@@ -209,7 +234,7 @@ export class ControlLane {
 
   close(): void {
     this.offloads.close();
-    for (const install of this.#installs.values()) clearTimeout(install.timer);
+    this.#installs.close();
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
     this.machine.close();
     this.peers.clear();
@@ -241,8 +266,8 @@ export class ControlLane {
   }
 
   /** The first keepalives, each a handshake, are spread: thousands at once would keep everybody waiting. */
-  #startKeepalive(peer: ControlPeer, seconds: number, at: number): void {
-    this.#carryOut(this.machine.setPersistentKeepalive(peer.id, seconds, nowMs()));
+  #startKeepalive(peer: ControlPeer, at: number): void {
+    if (!this.#isUp) return;
     if (at < KEEPALIVES_AT_ONCE) this.#evaluate(peer);
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
@@ -253,7 +278,7 @@ export class ControlLane {
     const waiting = Atomics.sub(this.#options.handshakesPending, 0, 1);
     if (waiting >= UNDER_LOAD_MESSAGES) this.#underLoadUntilMs = now + UNDER_LOAD_MS;
     const underLoad = now < this.#underLoadUntilMs;
-    const actions = this.machine.receiveHandshake(message, source, now, Date.now(), underLoad);
+    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), underLoad) : REFUSED;
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
     this.#carryOut(actions);
@@ -263,7 +288,8 @@ export class ControlLane {
   /** A lane's wish that crossed with a new keypair is void. */
   #wanted(id: number): void {
     const peer = this.peers.get(id);
-    if (peer === undefined || nowMs() - peer.currentBornMs < this.#options.timing.REKEY_AFTER_TIME_MS) return;
+    if (peer === undefined || !this.#isUp) return;
+    if (nowMs() - peer.currentBornMs < this.#options.timing.REKEY_AFTER_TIME_MS) return;
     this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now()));
   }
 
@@ -300,6 +326,7 @@ export class ControlLane {
   #evaluate(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    if (!this.#isUp) return;
     this.offloads.touch(peer.id);
     this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
@@ -337,7 +364,7 @@ export class ControlLane {
         this.offloads.promoted(action.peer, action.keypairId);
         break;
       case 'retire':
-        this.#forgetInstall(action.keypairId);
+        this.#installs.forget(action.keypairId);
         post({ type: 'retire', peer: action.peer, keypair: action.keypairId }, 'all');
         this.offloads.retired(action.peer, action.keypairId);
         this.#keypairMemory.retire(action.keypairId, this.#lastToken);
@@ -400,8 +427,7 @@ export class ControlLane {
     this.offloads.installed(peer, id, localIndex, remoteIndex, memory);
     this.#lastToken += 1;
     const token = this.#lastToken;
-    const timer = setTimeout(() => this.#finishInstall(token), INSTALL_TIMEOUT_MS);
-    this.#installs.set(token, { peer, keypair: id, place, rest, waiting: this.#options.lanes, timer });
+    this.#installs.add(token, { peer, keypair: id, place, rest });
     const keypair = { token, keypair: id, localIndex, remoteIndex, sendKey, receiveKey, initiator, bornMs, ...memory };
     this.#options.post({ type: 'install', peer, place, cipher, ...keypair }, 'all');
     sendKey.fill(0);
@@ -413,36 +439,15 @@ export class ControlLane {
     if (peer !== undefined) peer.currentBornMs = peer.nextBornMs;
   }
 
-  #installed(token: number): void {
-    const install = this.#installs.get(token);
-    if (install === undefined) return;
-    install.waiting -= 1;
-    if (install.waiting === 0) this.#finishInstall(token);
-  }
-
   /** The initiator's keypair is now sent with; a keepalive that follows confirms it if no staged packet does. */
-  #finishInstall(token: number): void {
-    const install = this.#installs.get(token);
-    if (install === undefined) return;
-    clearTimeout(install.timer);
-    this.#installs.delete(token);
-    const { peer, keypair, place } = install;
+  #finishInstall({ peer, keypair, place, rest }: Install): void {
     if (place === 'current') {
       this.#noteCurrent(peer);
       this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
       this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
       this.offloads.promoted(peer, keypair);
     }
-    this.#carryOut(install.rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
-  }
-
-  /** A keypair that is retired before all lanes answered: what waited for it is void. */
-  #forgetInstall(keypair: number): void {
-    for (const [token, install] of this.#installs) {
-      if (install.keypair !== keypair) continue;
-      clearTimeout(install.timer);
-      this.#installs.delete(token);
-    }
+    this.#carryOut(rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
 
   #send(action: Extract<Action, { kind: 'send' }>): void {

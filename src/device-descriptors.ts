@@ -3,12 +3,12 @@
  * opened together, or not at all, and closed lane by lane; with the last queue the interface disappears.
  */
 import { closeSync } from 'node:fs';
+import { DeviceSockets } from './device-sockets.ts';
 import type { LaneLimits } from './lane-context.ts';
-import { openTun, openUdp } from './native/addon.ts';
+import { openTun } from './native/addon.ts';
 import { TUN_OFFLOAD } from './native/layout.ts';
 import type { TunOpened } from './native/types.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
-import { closeLaneSockets, gsoDatagramsMax, openSockets, type Sockets } from './sockets.ts';
 
 const { CSUM, TSO4, TSO6, USO4, USO6 } = TUN_OFFLOAD;
 
@@ -20,31 +20,34 @@ export interface DescriptorOptions {
   readonly listenPort: number;
   readonly fwmark: number;
   readonly offloads: readonly OffloadName[];
+  /** false: sockets are opened later. */
+  readonly socketsAreOpen: boolean;
+  /** Gets lanes out of their waits, at once. */
+  readonly wake: () => void;
 }
 
 export class DeviceDescriptors {
   /** The interface's name as the kernel has it. */
   readonly name: string;
-  readonly port: number;
+  readonly sockets: DeviceSockets;
   /** What lanes may do with the offloads that were opened. */
   readonly limits: Omit<LaneLimits, 'mtu'>;
   readonly #queues: readonly TunOpened[];
-  readonly #sockets: Sockets;
 
   /** Throws GigatunError and leaves nothing open. */
-  constructor({ name, lanes, listenPort, fwmark, offloads }: DescriptorOptions) {
+  constructor({ name, lanes, listenPort, offloads, socketsAreOpen: areOpen, ...rest }: DescriptorOptions) {
     this.#queues = openQueues(name, lanes, tunOffloads(offloads));
     try {
-      this.#sockets = openSockets(lanes, listenPort, fwmark, offloads.includes('udp-gro'));
+      const gro = offloads.includes('udp-gro');
+      this.sockets = new DeviceSockets({ lanes, port: listenPort, gro, areOpen, ...rest });
     } catch (error) {
       closeQueues(this.#queues);
       throw error;
     }
     this.name = this.#queues[0].name;
-    this.port = this.#sockets.port;
     const accepted = this.#queues[0].offloads;
     this.limits = {
-      gsoDatagramsMax: offloads.includes('udp-gso') ? gsoDatagramsMax(this.#sockets) : 1,
+      gsoDatagramsMax: offloads.includes('udp-gso') ? this.sockets.gsoDatagramsMax : 1,
       tcpSuperPackets: (accepted & TSO4) !== 0 && (accepted & TSO6) !== 0,
       udpSuperPackets: (accepted & USO4) !== 0 && (accepted & USO6) !== 0,
     };
@@ -52,34 +55,24 @@ export class DeviceDescriptors {
 
   /** A lane's descriptors, -1 for a family that this machine lacks. They stay this object's to close. */
   ofLane(lane: number): { readonly tunFd: number; readonly udp4Fd: number; readonly udp6Fd: number } {
-    const { ipv4, ipv6 } = this.#sockets.lanes[lane];
-    return { tunFd: this.#queues[lane].fd, udp4Fd: ipv4?.fd ?? -1, udp6Fd: ipv6?.fd ?? -1 };
+    return { tunFd: this.#queues[lane].fd, ...this.sockets.ofLane(lane) };
   }
 
   /** Names of the offloads in use; `gso`: whether datagrams are still sent in groups. */
   offloads(gso: boolean): string[] {
-    const { ipv4, ipv6 } = this.#sockets.lanes[0];
     const accepted = this.#queues[0].offloads;
     const ofTun = Object.entries(TUN_OFFLOAD).filter(([, bit]) => (accepted & bit) !== 0);
-    const ofUdp = { gso: gso && this.limits.gsoDatagramsMax > 1, gro: ipv4?.gro ?? ipv6?.gro ?? false };
+    const ofUdp = { gso: gso && this.limits.gsoDatagramsMax > 1, gro: this.sockets.hasGro };
     return [
       ...ofTun.map(([name]) => name.toLowerCase()),
       ...Object.entries(ofUdp).flatMap(([name, on]) => (on ? [name] : [])),
     ];
   }
 
-  /** Switches UDP GRO of a lane's socket; a socket that does not let it stays as it is. */
-  setGro(lane: number, family: 4 | 6, isOn: boolean): void {
-    const { ipv4, ipv6 } = this.#sockets.lanes[lane];
-    const socket = family === 4 ? ipv4 : ipv6;
-    const rest = { family, port: this.port, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 0 };
-    if (socket !== null) openUdp({ ...rest, gro: isOn, fd: socket.fd });
-  }
-
   /** Closes what one lane uses; once only, for numbers are given out again. */
   close(lane: number): void {
     closeSync(this.#queues[lane].fd);
-    closeLaneSockets(this.#sockets.lanes[lane]);
+    this.sockets.close(lane);
   }
 }
 

@@ -28,6 +28,11 @@ export interface DeviceOptions {
   readonly memoryCapBytes?: number | null;
   /** Told before an initiation is sent again to a peer that did not answer the last one; it may `configure` the peer's endpoint. */
   readonly unanswered?: (event: Unanswered) => void;
+  /**
+   * true: there are outer sockets only while the interface is up, as WireGuard has it. Default false: from the start on.
+   * In both cases a device whose interface goes down forgets its sessions and is silent until it is up again.
+   */
+  readonly socketsFollowLink?: boolean;
   readonly log: Logger;
   /** false: no time is booked (to measure what the books cost). */
   readonly bookTime?: boolean;

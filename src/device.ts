@@ -18,6 +18,7 @@ import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
+import type { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
@@ -29,7 +30,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
-import type { LaneOpened, LinkInfo } from './native/types.ts';
+import type { LaneOpened } from './native/types.ts';
 import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
@@ -51,14 +52,14 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
-  const { unanswered = null } = options;
+  const { socketsFollowLink = false, unanswered = null } = options;
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
   checkQueueLength(txQueueLength);
   const { fwmark, peers } = config;
   const device = new TunnelDevice({
     ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
-    ...{ peers: peers.length, unanswered },
+    ...{ peers: peers.length, unanswered, socketsFollowLink },
   });
   try {
     await device.open(config);
@@ -91,6 +92,7 @@ interface Settings {
   readonly timing: Timing;
   readonly fwmark: number;
   readonly unanswered: ((event: Unanswered) => void) | null;
+  readonly socketsFollowLink: boolean;
 }
 
 class TunnelDevice implements Device {
@@ -106,7 +108,7 @@ class TunnelDevice implements Device {
   #controlHandle: LaneOpened | null = null;
   #control: ControlLane | null = null;
   #linkTimer: NodeJS.Timeout | null = null;
-  #link: LinkInfo;
+  #link: DeviceLink | null = null;
   readonly #faults: LaneFaults;
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
@@ -121,9 +123,8 @@ class TunnelDevice implements Device {
     this.#faults = new LaneFaults({
       log: settings.log,
       nowMs,
-      setGro: (lane, family, isOn) => this.#descriptors?.setGro(lane, family, isOn),
+      setGro: (lane, family, isOn) => this.#descriptors?.sockets.setGro(lane, family, isOn),
     });
-    this.#link = { index: 0, mtu: settings.mtu, up: false, txQueueLength: 0 };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -134,12 +135,18 @@ class TunnelDevice implements Device {
   }
 
   get listenPort(): number {
-    return this.#descriptors?.port ?? 0;
+    return this.#descriptors?.sockets.port ?? 0;
   }
 
   async open(config: DeviceConfig): Promise<void> {
     const { name, lanes, fwmark, offloads, txQueueLength } = this.#settings;
-    const descriptors = new DeviceDescriptors({ name, lanes, listenPort: config.listenPort, fwmark, offloads });
+    const descriptors = new DeviceDescriptors({
+      ...{ name, lanes, fwmark, offloads, listenPort: config.listenPort },
+      socketsAreOpen: !this.#settings.socketsFollowLink,
+      wake: () => {
+        for (const lane of this.#lanes) lane.wakeNow();
+      },
+    });
     this.#descriptors = descriptors;
     // The control lane keeps the array that it is given; the machine in it, which needs the key, has a copy.
     const privateKey = config.privateKey && Uint8Array.from(config.privateKey);
@@ -152,20 +159,21 @@ class TunnelDevice implements Device {
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
+    this.#link = this.#openLink(descriptors);
+    this.#link.look();
     this.#linkTimer = setInterval(() => this.#eachSecond(), WATCH_INTERVAL_MS);
   }
 
   status(): DeviceStatus {
-    this.#followLink();
-    const control = this.#control;
-    const publicKey = control?.machine.publicKey ?? null;
+    this.#lookAtLink();
+    const publicKey = this.#control?.machine.publicKey ?? null;
     return {
       interface: this.name,
       publicKey: publicKey === null ? null : formatKey(publicKey),
       listenPort: this.listenPort,
-      fwmark: this.#settings.fwmark,
-      mtu: this.#link.mtu,
-      up: this.#link.up,
+      fwmark: this.#descriptors?.sockets.fwmark ?? 0,
+      mtu: this.#link?.mtu ?? this.#settings.mtu,
+      up: this.#link?.isUp ?? false,
       aead: this.#lanes[0]?.aead ?? '',
       lanes: this.#settings.lanes,
       offloads: this.#descriptors?.offloads(!this.#faults.holdsGso) ?? [],
@@ -183,13 +191,14 @@ class TunnelDevice implements Device {
     const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
     const peersAfter = checkPeerCount(checked, known, own);
     if (peersAfter > peers.count) this.#memory.check(peersAfter);
+    this.#changeSockets(change);
     peers.apply(change, checked);
   }
 
   settings(): DeviceSettings {
     const peers = this.#openPeers().settings();
     const privateKey = this.#control?.machine.privateKey ?? null;
-    return { privateKey, listenPort: this.listenPort, fwmark: this.#settings.fwmark, peers };
+    return { privateKey, listenPort: this.listenPort, fwmark: this.#descriptors?.sockets.fwmark ?? 0, peers };
   }
 
   async snapshot(): Promise<DeviceSnapshot> {
@@ -272,7 +281,7 @@ class TunnelDevice implements Device {
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
-        mtu: () => this.#link.mtu,
+        mtu: () => this.#link?.mtu ?? this.#settings.mtu,
         log: this.#settings.log,
       },
       unanswered: (peer) => this.#unanswered(peer),
@@ -281,13 +290,7 @@ class TunnelDevice implements Device {
     this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
   }
 
-  #unanswered({ id, endpoint, cells, currentBornMs }: ControlPeer): void {
-    const { unanswered } = this.#settings;
-    if (unanswered === null || this.#control === null || this.#closing !== null) return;
-    const heardMs = Math.max(cells[PEER_CELL.LAST_RECEIVED_MS], currentBornMs);
-    const silentMs = heardMs > 0 ? nowMs() - heardMs : Number.POSITIVE_INFINITY;
-    const publicKey = this.#control.machine.peerPublicKey(id);
-    unanswered({ publicKey, endpoint: endpoint && numericEndpointOf(endpoint), silentMs });
+  const { socketsFollowLink = false, unanswered = null } = options;
   }
 
   #openPeers(): DevicePeers {
@@ -339,27 +342,17 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
+    else if (event.type === 'link') this.#lookAtLink();
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
   #eachSecond(): void {
-    this.#followLink();
+    this.#lookAtLink();
     this.#memory.watch();
   }
 
-  /** The interface's MTU and state may change at any time; lanes pad by the MTU. */
-  #followLink(): void {
-    if (this.#descriptors === null || this.#closing !== null) return;
-    try {
-      const link = linkInfo(this.#descriptors.ofLane(0).tunFd, this.name, -1);
-      // Until the interface is up, its MTU is not the one that it will have.
-      if (!link.up && !this.#link.up) return;
-      if (link.mtu !== this.#link.mtu) this.#post({ type: 'mtu', mtu: link.mtu }, 'all');
-      this.#link = link;
-    } catch (error) {
-      // The interface may be on its way out, which the lanes notice, or in another namespace.
-      this.#settings.log.debug('the interface could not be read', { error: String(error) });
-    }
+  #lookAtLink(): void {
+    if (this.#closing === null) this.#link?.look();
   }
 }
 

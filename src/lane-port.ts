@@ -81,6 +81,11 @@ export class LanePort {
     this.#wakePending = isDue ? 'soon' : 'later';
   }
 
+  /** Gets the lane out of its wait, at once. */
+  wakeNow(): void {
+    this.#wakeNow();
+  }
+
   /** Has the lane commit its books; resolves when it has, or after a second. */
   commit(): Promise<void> {
     this.#lastCommit += 1;

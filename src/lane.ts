@@ -16,7 +16,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { collectGarbage } from './memory/collect.ts';
 import * as addon from './native/addon.ts';
 import { CIPHER_NUMBERS } from './native/cipher-number.ts';
-import { BOOKS, READY } from './native/layout.ts';
+import { BOOKS, ENDPOINT, READY } from './native/layout.ts';
 import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
@@ -84,14 +84,19 @@ class Lane {
     const arena = new Arena(stagedPackets * stagedPacketBytes);
     const ledger = new Ledger(start.page);
     const { tunFd, udp4Fd, udp6Fd, aead, bookTime } = start;
-    const opened = addon.openLane({ arena: arena.bytes, books: ledger.books, tunFd, udp4Fd, udp6Fd, aead, bookTime });
+    const watchesLink = start.index === 0;
+    const opened = addon.openLane({
+      ...{ arena: arena.bytes, books: ledger.books, tunFd, udp4Fd, udp6Fd, aead, bookTime },
+      watchLink: watchesLink,
+    });
     addon.threadUsage(ledger.usage);
     ledger.begin();
     const notify = (event: LaneEvent): void => port.postMessage(event);
     this.#context = new LaneContext(addon, opened.handle, arena, ledger, start.timing, start.limits, notify);
     this.#outbound = new OutboundPath(this.#context, stagedPacketBytes);
     this.#inbound = new InboundPath(this.#context, () => this.#admitHandshake());
-    this.#watched = READY.WAKE | READY.TUN | (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
+    this.#watched = READY.WAKE | READY.TUN | (watchesLink ? READY.LINK : 0);
+    this.#watched |= (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
     notify({ type: 'ready', wakeFd: opened.wakeFd, aead: opened.aead });
   }
 
@@ -100,6 +105,7 @@ class Lane {
     while (!this.#closing) {
       const ready = native.wait(handle, this.#waitMs(), this.#watched, ACTIVITY.USER_CONTROL);
       if ((ready & READY.WAKE) !== 0) this.#takeCommands();
+      if ((ready & READY.LINK) !== 0) this.#context.notify({ type: 'link' });
       if ((ready & READY.TUN_FAILED) !== 0) this.#tunIsGone('the interface was deleted');
       if ((ready & READY.TUN) !== 0) this.#readTun();
       if ((ready & READY.UDP4) !== 0) this.#inbound.turn(4);
@@ -190,6 +196,12 @@ class Lane {
         break;
       case 'collect':
         collectGarbage();
+        break;
+      case 'dropAllStaged':
+        for (const peer of this.#context.peers) if (peer !== undefined) this.#outbound.dropStaged(peer);
+        break;
+      case 'forgetSources':
+        for (const peer of this.#context.peers) peer?.endpoint.fill(0, ENDPOINT.LOCAL_ADDRESS, ENDPOINT.WORDS);
         break;
       case 'mark':
         this.#context.notify({ type: 'marked', token: command.token });

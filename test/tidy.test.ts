@@ -20,7 +20,7 @@ import {
   unused,
 } from './support/tidy-rules.ts';
 
-const NATIVE_LINES_MAX = 2400;
+const NATIVE_LINES_MAX = 2600;
 const NATIVE_VERBS_MAX = 16;
 
 const all = projectFiles();
@@ -110,7 +110,7 @@ describe('the catalogs', () => {
 });
 
 describe('native code', () => {
-  it('is a device, not a home: 2,400 lines of code at most', () => {
+  it('is a device, not a home: 2,600 lines of code at most', () => {
     expect(codeLines([planted('native/core/x.c', '// a\n\nint b; // c\n/* d\n e */\n')])).toBe(1);
     expect(codeLines(below(/^native\/(core|binding)\//, /\.[ch]$/))).toBeLessThanOrEqual(NATIVE_LINES_MAX);
   });

@@ -104,6 +104,15 @@ bool boolean_property(napi_env env, napi_value object, const char *name, bool *b
   return property(env, object, name, &value) && read_boolean(env, value, boolean);
 }
 
+// Left out, it is false.
+bool optional_boolean_property(napi_env env, napi_value object, const char *name, bool *boolean) {
+  napi_value value;
+  napi_valuetype type;
+  *boolean = false;
+  if (!property(env, object, name, &value)) return false;
+  return (napi_typeof(env, value, &type) == napi_ok && type == napi_undefined) || read_boolean(env, value, boolean);
+}
+
 bool descriptor_property(napi_env env, napi_value object, const char *name, int *fd) {
   napi_value value;
   return property(env, object, name, &value) && read_descriptor(env, value, fd);

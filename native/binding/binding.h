@@ -40,6 +40,7 @@ bool read_array(napi_env env, napi_value value, napi_typedarray_type type, void 
 bool property(napi_env env, napi_value object, const char *name, napi_value *value);
 bool word_property(napi_env env, napi_value object, const char *name, uint32_t most, uint32_t *word);
 bool boolean_property(napi_env env, napi_value object, const char *name, bool *boolean);
+bool optional_boolean_property(napi_env env, napi_value object, const char *name, bool *boolean);
 bool descriptor_property(napi_env env, napi_value object, const char *name, int *fd);
 
 // ---- results: null on failure, with an exception pending.

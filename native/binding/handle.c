@@ -73,12 +73,17 @@ struct lane_settings {
   struct lane_options options;
 };
 
+static bool may_be_udp(int fd, int family) {
+  return fd < 0 || descriptor_is_udp(fd, family) || descriptor_is_stand_in(fd);
+}
+
 static bool read_settings(napi_env env, napi_value object, struct lane_settings *settings) {
   struct lane_options *options = &settings->options;
   napi_value aead;
   if (!property(env, object, "arena", &settings->arena) || !property(env, object, "books", &settings->books) ||
       !property(env, object, "aead", &aead) || !read_text(env, aead, settings->aead, sizeof settings->aead) ||
       !boolean_property(env, object, "bookTime", &options->book_time) ||
+      !optional_boolean_property(env, object, "watchLink", &options->watch_link) ||
       !descriptor_property(env, object, "tunFd", &options->tun_fd) ||
       !descriptor_property(env, object, "udp4Fd", &options->udp4_fd) ||
       !descriptor_property(env, object, "udp6Fd", &options->udp6_fd)) {
@@ -86,8 +91,8 @@ static bool read_settings(napi_env env, napi_value object, struct lane_settings 
   }
   options->aead = settings->aead;
   if (options->tun_fd >= 0 && !descriptor_is_tun(options->tun_fd)) return throw_range(env, "tunFd is no TUN");
-  if (options->udp4_fd >= 0 && !descriptor_is_udp(options->udp4_fd, 4)) return throw_range(env, "udp4Fd is no IPv4 UDP socket");
-  if (options->udp6_fd >= 0 && !descriptor_is_udp(options->udp6_fd, 6)) return throw_range(env, "udp6Fd is no IPv6 UDP socket");
+  if (!may_be_udp(options->udp4_fd, 4)) return throw_range(env, "udp4Fd is no IPv4 UDP socket");
+  if (!may_be_udp(options->udp6_fd, 6)) return throw_range(env, "udp6Fd is no IPv6 UDP socket");
   return true;
 }
 

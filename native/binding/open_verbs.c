@@ -1,11 +1,11 @@
 // Verbs that open and ask after descriptors; none is on the hot path.
 #include "binding.h"
 
-static bool read_optional_descriptor(napi_env env, napi_value object, int *fd) {
+static bool read_optional_descriptor(napi_env env, napi_value object, const char *name, int *fd) {
   napi_value value;
   napi_valuetype type;
   *fd = -1;
-  if (!property(env, object, "fd", &value)) return false;
+  if (!property(env, object, name, &value)) return false;
   if (napi_typeof(env, value, &type) == napi_ok && type == napi_undefined) return true;
   double integer;
   if (!read_integer(env, value, 0, INT32_MAX, &integer)) return false;
@@ -18,7 +18,7 @@ static bool read_tun_options(napi_env env, napi_value object, struct tun_options
   return property(env, object, "name", &name) && read_text(env, name, options->name, sizeof options->name) &&
          boolean_property(env, object, "multiQueue", &options->multi_queue) &&
          word_property(env, object, "offloads", INT32_MAX, &options->offloads) &&
-         read_optional_descriptor(env, object, &options->fd);
+         read_optional_descriptor(env, object, "fd", &options->fd);
 }
 
 static napi_value open_tun(napi_env env, napi_callback_info info) {
@@ -35,6 +35,7 @@ static napi_value open_tun(napi_env env, napi_callback_info info) {
       {"fd", make_number(env, opened.fd)},
       {"name", make_text(env, opened.name)},
       {"offloads", make_number(env, opened.offloads)},
+      {"multiQueue", make_boolean(env, opened.multi_queue)},
   };
   return make_object(env, fields, sizeof fields / sizeof *fields);
 }
@@ -46,7 +47,10 @@ static bool read_udp_options(napi_env env, napi_value object, struct udp_options
       !boolean_property(env, object, "joinPort", &options->join_port) ||
       !word_property(env, object, "fwmark", UINT32_MAX, &options->fwmark) ||
       !word_property(env, object, "bufferLength", INT32_MAX / 2, &buffer_length) ||
-      !boolean_property(env, object, "gro", &options->gro) || !read_optional_descriptor(env, object, &options->fd)) {
+      !boolean_property(env, object, "gro", &options->gro) ||
+      !optional_boolean_property(env, object, "standIn", &options->stand_in) ||
+      !read_optional_descriptor(env, object, "fd", &options->fd) ||
+      !read_optional_descriptor(env, object, "replaces", &options->replaces)) {
     return false;
   }
   options->family = (int)family;

@@ -20,6 +20,7 @@ struct tun_opened {
   int fd;
   char name[IFNAMSIZ];
   uint32_t offloads;
+  bool multi_queue; // further queues may be opened
 };
 
 int tun_open(const struct tun_options *options, struct tun_opened *opened, struct fault *fault);
@@ -40,8 +41,10 @@ struct udp_options {
   bool join_port;  // with reuse_port: they may have done so before
   uint32_t fwmark;
   int buffer_length;
-  bool gro; // whether the kernel may join received datagrams
-  int fd;   // an open socket whose GRO is to be set, and nothing else; or -1
+  bool gro;      // whether the kernel may join received datagrams
+  int fd;        // an open socket whose GRO and mark are to be set, and nothing else; or -1
+  bool stand_in; // a socket that neither sends nor receives; the rest is ignored
+  int replaces;  // an open socket, or its stand-in, whose number the socket takes; or -1
 };
 
 struct udp_opened {
@@ -57,6 +60,7 @@ int udp_open(const struct udp_options *options, struct udp_opened *opened, struc
 // What a descriptor is, so that a wrong number is found before it is read from, written to or closed.
 bool descriptor_is_tun(int fd);
 bool descriptor_is_udp(int fd, int family); // family 4, 6, or 0 for either
+bool descriptor_is_stand_in(int fd);
 bool descriptor_is_eventfd(int fd);
 
 int eventfd_wake(int fd, struct fault *fault);

@@ -1,9 +1,19 @@
 #include "lane.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+// Where there is no netlink, links are only looked at now and then.
+static int open_link_watch(void) {
+  const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
+  if (fd >= 0) close(fd);
+  return -1;
+}
 
 int lane_open(struct lane *lane, const struct lane_options *options, struct fault *fault) {
   lane->tun_fd = options->tun_fd;
@@ -16,6 +26,7 @@ int lane_open(struct lane *lane, const struct lane_options *options, struct faul
     lane->aead->close(lane->aead_context);
     return fault_system(fault, errno, "eventfd");
   }
+  lane->link_fd = options->watch_link ? open_link_watch() : -1;
   books_open(&lane->books, options->book_time);
   return 0;
 }
@@ -25,6 +36,7 @@ void lane_close(struct lane *lane) {
   lane->aead->close(lane->aead_context);
   keys_close(&lane->keys);
   close(lane->wake_fd);
+  if (lane->link_fd >= 0) close(lane->link_fd);
   books_close(&lane->books);
   secret_zero(&lane->scratch, sizeof lane->scratch);
 }

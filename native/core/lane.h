@@ -24,12 +24,14 @@ struct lane_options {
   int tun_fd, udp4_fd, udp6_fd; // -1 for none; not closed by the lane
   const char *aead;
   bool book_time;
+  bool watch_link; // hears of changes of links in this network namespace
 };
 
 struct lane {
   struct arena arena; // set by the binding for the length of one call
   struct books books;
   int tun_fd, udp4_fd, udp6_fd, wake_fd;
+  int link_fd; // a netlink socket, or -1
   const struct aead *aead;
   void *aead_context;
   struct keys keys;

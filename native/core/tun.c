@@ -54,6 +54,7 @@ static int configure(const struct tun_options *options, struct tun_opened *opene
   struct ifreq request = {0};
   if (ioctl(opened->fd, TUNGETIFF, &request) < 0) return fault_system(fault, errno, "ioctl TUNGETIFF");
   memcpy(opened->name, request.ifr_name, IFNAMSIZ);
+  opened->multi_queue = (request.ifr_flags & IFF_MULTI_QUEUE) != 0;
   return 0;
 }
 

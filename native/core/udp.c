@@ -1,6 +1,8 @@
 // Opens a UDP socket as a tunnel wants it: offloads on, large buffers, and control messages that say where a datagram
-// came to.
+// came to. A socket can take the number of another, so that who uses that need not be told: a call on the old one that is
+// under way ends on it, the next is on the new one.
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stddef.h>
@@ -126,9 +128,14 @@ static int take_port(int fd, const struct udp_options *options, struct fault *fa
   return options->reuse_port && !joins ? set_option(fd, &reuse, fault) : 0;
 }
 
+// Only a change needs CAP_NET_ADMIN.
+static int set_mark(int fd, uint32_t fwmark, struct fault *fault) {
+  const struct option mark = {SOL_SOCKET, SO_MARK, (int)fwmark, "setsockopt SO_MARK"};
+  return get_option(fd, SOL_SOCKET, SO_MARK) == (int)fwmark ? 0 : set_option(fd, &mark, fault);
+}
+
 static int configure(int fd, const struct udp_options *options, struct fault *fault) {
-  const struct option mark = {SOL_SOCKET, SO_MARK, (int)options->fwmark, "setsockopt SO_MARK"};
-  if (options->fwmark != 0 && set_option(fd, &mark, fault) < 0) return -1;
+  if (set_mark(fd, options->fwmark, fault) < 0) return -1;
   if ((options->family == 4 ? set_ipv4(fd, fault) : set_ipv6(fd, fault)) < 0) return -1;
   set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options->buffer_length);
   set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options->buffer_length);
@@ -144,13 +151,19 @@ static void describe(int fd, int family, bool gro, struct udp_opened *opened) {
   opened->send_buffer_length = get_option(fd, SOL_SOCKET, SO_SNDBUF);
 }
 
-int udp_open(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
+// Nobody knows its address, so nothing comes; and it knows no Internet addresses, so that nothing goes (EINVAL).
+static int open_stand_in(struct udp_opened *opened, struct fault *fault) {
+  *opened = (struct udp_opened){.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .gso_datagrams_max = 1};
+  return opened->fd < 0 ? fault_system(fault, errno, "socket") : 0;
+}
+
+static int open_socket(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
   bool adopts = options->fd >= 0;
   if (adopts && !descriptor_is_udp(options->fd, options->family)) return fault_range(fault, "no UDP socket of this family");
   int type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, domain = options->family == 4 ? AF_INET : AF_INET6;
   int fd = adopts ? options->fd : socket(domain, type, IPPROTO_UDP);
   if (fd < 0) return fault_system(fault, errno, "socket");
-  int result = adopts ? 0 : configure(fd, options, fault);
+  int result = adopts ? set_mark(fd, options->fwmark, fault) : configure(fd, options, fault);
   if (result == 0 && read_port(fd, &opened->port) < 0) result = fault_system(fault, errno, "getsockname");
   if (result < 0) {
     if (!adopts) close(fd);
@@ -159,6 +172,28 @@ int udp_open(const struct udp_options *options, struct udp_opened *opened, struc
   opened->fd = fd;
   describe(fd, options->family, options->gro, opened);
   return 0;
+}
+
+// Takes the number of the socket that it replaces, which is gone then.
+static int take_number(int number, int *fd, struct fault *fault) {
+  int result = dup3(*fd, number, O_CLOEXEC);
+  int error = errno;
+  close(*fd);
+  *fd = number;
+  return result < 0 ? fault_system(fault, error, "dup3") : 0;
+}
+
+int udp_open(const struct udp_options *options, struct udp_opened *opened, struct fault *fault) {
+  int number = options->replaces;
+  if (number >= 0 && !descriptor_is_udp(number, 0) && !descriptor_is_stand_in(number)) {
+    return fault_range(fault, "no UDP socket to replace");
+  }
+  if ((options->stand_in ? open_stand_in(opened, fault) : open_socket(options, opened, fault)) < 0) return -1;
+  return number < 0 || number == opened->fd ? 0 : take_number(number, &opened->fd, fault);
+}
+
+bool descriptor_is_stand_in(int fd) {
+  return get_option(fd, SOL_SOCKET, SO_DOMAIN) == AF_UNIX && get_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM;
 }
 
 bool descriptor_is_udp(int fd, int family) {

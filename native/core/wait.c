@@ -2,11 +2,15 @@
 // value, so that one wake is seen once.
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lane.h"
 
-enum { WAIT_WAKE, WAIT_TUN, WAIT_UDP4, WAIT_UDP6, WAIT_COUNT };
+enum { WAIT_WAKE, WAIT_TUN, WAIT_UDP4, WAIT_UDP6, WAIT_LINK, WAIT_COUNT };
+
+// Changes of links that are taken in one go; those that are left make the next wait short.
+enum { LINK_CHANGES_MAX = 256 };
 
 static int poll_for(struct pollfd *fds, double timeout_ms) {
   if (timeout_ms < 0) return ppoll(fds, WAIT_COUNT, NULL, NULL);
@@ -21,6 +25,14 @@ static void take_wake(int wake_fd) {
   }
 }
 
+// What changed is asked for elsewhere; that messages were lost (ENOBUFS) says as much as any of them.
+static void take_link_changes(int link_fd) {
+  uint8_t start[16];
+  for (int i = 0; i < LINK_CHANGES_MAX; i++) {
+    if (recv(link_fd, start, sizeof start, MSG_DONTWAIT) < 0 && errno != ENOBUFS && errno != EINTR) return;
+  }
+}
+
 static int ready_bits(const struct pollfd *fds) {
   int ready = 0;
   if (fds[WAIT_WAKE].revents != 0) ready |= READY_WAKE;
@@ -30,6 +42,7 @@ static int ready_bits(const struct pollfd *fds) {
   // A pending socket error is taken by the next receive.
   if (fds[WAIT_UDP4].revents != 0) ready |= READY_UDP4;
   if (fds[WAIT_UDP6].revents != 0) ready |= READY_UDP6;
+  if (fds[WAIT_LINK].revents != 0) ready |= READY_LINK;
   return ready;
 }
 
@@ -39,6 +52,7 @@ int lane_wait(struct lane *lane, double timeout_ms, uint32_t watch, struct fault
       [WAIT_TUN] = {(watch & READY_TUN) != 0 ? lane->tun_fd : -1, POLLIN, 0},
       [WAIT_UDP4] = {(watch & READY_UDP4) != 0 ? lane->udp4_fd : -1, POLLIN, 0},
       [WAIT_UDP6] = {(watch & READY_UDP6) != 0 ? lane->udp6_fd : -1, POLLIN, 0},
+      [WAIT_LINK] = {(watch & READY_LINK) != 0 ? lane->link_fd : -1, POLLIN, 0},
   };
   books_count_io(&lane->books, BOOKS_WAIT_IO, 1);
   books_settle_if_due(&lane->books);
@@ -49,6 +63,7 @@ int lane_wait(struct lane *lane, double timeout_ms, uint32_t watch, struct fault
   if (count < 0 && errno != EINTR) return fault_system(fault, errno, "ppoll");
   if (count <= 0) return 0;
   int ready = ready_bits(fds);
+  if ((ready & READY_LINK) != 0) take_link_changes(lane->link_fd);
   if ((ready & READY_WAKE) != 0) {
     take_wake(lane->wake_fd);
     // The control lane may want a snapshot, in which nothing is pending.

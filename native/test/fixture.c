@@ -7,7 +7,7 @@
 #include "check.h"
 
 static uint16_t open_udp(int family, int *fd) {
-  const struct udp_options options = {.family = family, .buffer_length = 1 << 20, .gro = true, .fd = -1};
+  const struct udp_options options = {.family = family, .buffer_length = 1 << 20, .gro = true, .fd = -1, .replaces = -1};
   struct udp_opened opened;
   struct fault fault;
   CHECK_EQUAL(udp_open(&options, &opened, &fault), 0);

@@ -132,7 +132,7 @@ export const UNSEAL = {
 export const CIPHER = { CHACHA20_POLY1305: 0, AES_256_GCM: 1, COUNT: 2 } as const;
 
 /** Bits that `wait` returns. */
-export const READY = { WAKE: 1, TUN: 2, UDP4: 4, UDP6: 8, TUN_FAILED: 16 } as const;
+export const READY = { WAKE: 1, TUN: 2, UDP4: 4, UDP6: 8, TUN_FAILED: 16, LINK: 32 } as const;
 
 /** Bits of a TUN's offloads, as `TUNSETOFFLOAD` takes them. */
 export const TUN_OFFLOAD = { CSUM: 1, TSO4: 2, TSO6: 4, TSO_ECN: 8, USO4: 32, USO6: 64 } as const;

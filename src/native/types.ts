@@ -27,6 +27,8 @@ export interface TunOpened {
   readonly name: string;
   /** TUN_OFFLOAD bits that the kernel accepted. */
   readonly offloads: number;
+  /** Whether further queues may be opened under the same name. */
+  readonly multiQueue: boolean;
 }
 
 export interface UdpOptions {
@@ -43,8 +45,12 @@ export interface UdpOptions {
   readonly bufferLength: number;
   /** Whether the kernel may join received datagrams (UDP GRO). */
   readonly gro: boolean;
-  /** Set GRO of this open socket, and describe it, instead of opening one; it stays the caller's. */
+  /** Set GRO and mark of this open socket, and describe it, instead of opening one; it stays the caller's. */
   readonly fd?: number;
+  /** true: a socket that neither sends nor receives, for a lane that has none for a while; nothing else counts. */
+  readonly standIn?: boolean;
+  /** The socket takes the number of this open one, or of its stand-in, which is closed; with `fd`, that number is closed too. */
+  readonly replaces?: number;
 }
 export interface UdpOpened {
   /** The caller's; closed with `closeSync` of node:fs. */
@@ -64,7 +70,7 @@ export interface LaneOptions {
   readonly arena: Uint8Array;
   /** BOOKS.CELLS cells. Held by the handle. */
   readonly books: Float64Array;
-  /** Descriptors, or -1 where the lane has none. The handle does not close them. */
+  /** Descriptors, or -1 where the lane has none; UDP sockets or their stand-ins. The handle does not close them. */
   readonly tunFd: number;
   readonly udp4Fd: number;
   readonly udp6Fd: number;
@@ -72,6 +78,8 @@ export interface LaneOptions {
   readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
   /** false: no clock is read and no time is booked (to measure what the books cost); io counts go on. */
   readonly bookTime: boolean;
+  /** Whether `wait` hears of changes of links (READY.LINK) in the thread's network namespace. Default false. */
+  readonly watchLink?: boolean;
 }
 export interface LaneOpened {
   readonly handle: LaneHandle;
@@ -102,7 +110,7 @@ export interface Addon {
   closeLane(handle: LaneHandle): void;
   /** Wakes the lane that waits on this eventfd. */
   wake(wakeFd: number): void;
-  /** [KERN_WAIT] Waits for any of `watch` (READY bits) up to timeoutMs (-1: for ever; 0: only looks). Returns READY bits; WAKE is consumed; EINTR returns 0. */
+  /** [KERN_WAIT] Waits for any of `watch` (READY bits) up to timeoutMs (-1: for ever; 0: only looks). Returns READY bits; WAKE and LINK are consumed; EINTR returns 0. */
   wait(handle: LaneHandle, timeoutMs: number, watch: number, next: number): number;
   /**
    * [KERN_READ_TUN] Reads up to `packetsMax` packets, packed one behind the other (each inner packet at a multiple of 16)

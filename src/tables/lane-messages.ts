@@ -54,7 +54,11 @@ export type LaneCommand =
   /** Send control messages: each list one datagram group, each entry the plaintext of one of its datagrams. */
   | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
   | { readonly type: 'dropStaged'; readonly peer: number }
+  /** The interface is down: no peer's packets wait any more. */
+  | { readonly type: 'dropAllStaged' }
   | { readonly type: 'mtu'; readonly mtu: number }
+  /** The sockets are others: no peer is sent to from a local address of before. */
+  | { readonly type: 'forgetSources' }
   /** Collect the garbage of the lane's heap. */
   | { readonly type: 'collect' }
   /** Commit the books now and answer with the same id. */
@@ -85,4 +89,6 @@ export type LaneEvent =
   | { readonly type: 'superPackets'; readonly kind: SuperKind; readonly offUntilMs: number }
   /** Datagrams that came in groups are damaged, and single ones are not: the kernel joins them wrongly. */
   | { readonly type: 'groMangled'; readonly family: 4 | 6; readonly datagrams: number }
+  /** Some link of the lane's network namespace has changed. */
+  | { readonly type: 'link' }
   | { readonly type: 'gone'; readonly message: string };

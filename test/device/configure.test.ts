@@ -9,9 +9,10 @@ import { generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
 import type { Logger } from '../../src/control/log.ts';
 import { openDevice } from '../../src/device.ts';
 import type { Device } from '../../src/device-types.ts';
+import { closeLaneSockets, openSockets } from '../../src/sockets.ts';
 import type { LaneCommand } from '../../src/tables/lane-messages.ts';
 import { titled, tunMissing } from '../native/support.ts';
-import { PlayedLane, playedLanes } from './support/played-lane.ts';
+import { fileBehind, PlayedLane, playedLanes } from './support/played-lane.ts';
 
 vi.mock('node:worker_threads', async (original) => {
   const { PlayedLane: Worker } = await import('./support/played-lane.ts');
@@ -136,6 +137,43 @@ describe.skipIf(missing !== null)(titled('a running device', missing), () => {
       expect(() => device.configure(change)).toThrow(expect.objectContaining({ code: 'CONFIG' }));
       expect(device.settings()).toEqual(before);
     }
+  });
+
+  describe('its sockets', () => {
+    /** What its lane has open under its numbers. */
+    const files = (): string[] => (playedLanes[0]?.fds ?? []).slice(1).map((fd) => fileBehind(fd));
+    const forgets = (): number => commands().filter(({ type }) => type === 'forgetSources').length;
+
+    test('move to another port under the same numbers, and back, and the lane forgets where it sent from', async () => {
+      const first = device.listenPort;
+      const before = files();
+      device.configure({ listenPort: 0 });
+      const second = device.listenPort;
+      expect(second).not.toBe(first);
+      expect(files()).toHaveLength(2);
+      for (const [at, file] of files().entries()) expect(file).not.toBe(before[at]);
+      device.configure({ listenPort: first });
+      expect(device.settings().listenPort).toBe(first);
+      device.configure({ listenPort: first });
+      await vi.waitFor(() => expect(forgets()).toBe(2));
+    });
+
+    test('stay, and so does everything else, when the port is taken', () => {
+      const other = openSockets(1, 0, 0);
+      const [before, settings] = [files(), device.settings()];
+      const change = { listenPort: other.port, fwmark: 5, privateKey: key(), peers: [{ publicKey: key() }] };
+      expect(() => device.configure(change)).toThrow(expect.objectContaining({ code: 'BUSY' }));
+      expect([files(), device.settings()]).toEqual([before, settings]);
+      for (const lane of other.lanes) closeLaneSockets(lane);
+    });
+
+    test('get a mark and stay', () => {
+      const before = files();
+      device.configure({ fwmark: 0xca6c });
+      expect(device.settings().fwmark).toBe(0xca6c);
+      expect(device.status().fwmark).toBe(0xca6c);
+      expect(files()).toEqual(before);
+    });
   });
 
   test('the id and memory of a removed peer are used again only when its lane has answered', async () => {

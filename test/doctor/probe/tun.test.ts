@@ -10,7 +10,7 @@ function kernelThat(accepts: (options: TunOptions) => boolean): Parameters<typeo
   return {
     openTun: (options) => {
       if (!accepts(options)) throw new GigatunError('SYSTEM', 'cannot open the TUN interface: EINVAL');
-      return { fd: openSync('/dev/null', 'r'), name: 'gtprobe0', offloads: options.offloads & 7 };
+      return { fd: openSync('/dev/null', 'r'), name: 'gtprobe0', offloads: options.offloads & 7, multiQueue: false };
     },
   };
 }

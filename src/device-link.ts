@@ -1,0 +1,64 @@
+/**
+ * The interface as a device follows it: whether it is up, and its MTU, on which padding depends. Lane 0 says when links
+ * change; besides, the device looks once a second, for an interface that was moved to another network namespace is out of
+ * the lane's hearing.
+ *
+ * An interface that cannot be looked at, as it is elsewhere and this process may not go there, counts as up: what comes out
+ * of its queue is sent.
+ */
+import type { Logger } from './control/log.ts';
+import { linkInfo } from './native/addon.ts';
+
+export interface DeviceLinkOptions {
+  readonly tunFd: number;
+  readonly name: string;
+  /** Until the interface is up, its MTU is not the one that it will have: so long this one counts. */
+  readonly mtu: number;
+  readonly log: Logger;
+  readonly mtuChanged: (mtu: number) => void;
+  readonly wentUp: () => void;
+  readonly wentDown: () => void;
+}
+
+export class DeviceLink {
+  readonly #options: DeviceLinkOptions;
+  #mtu: number;
+  #isUp = false;
+
+  constructor(options: DeviceLinkOptions) {
+    this.#options = options;
+    this.#mtu = options.mtu;
+  }
+
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** Looks at the interface and says what has changed. */
+  look(): void {
+    const { up, mtu } = this.#read();
+    if (mtu !== this.#mtu && (up || this.#isUp)) {
+      this.#mtu = mtu;
+      this.#options.mtuChanged(mtu);
+    }
+    if (up === this.#isUp) return;
+    this.#isUp = up;
+    if (up) this.#options.wentUp();
+    else this.#options.wentDown();
+  }
+
+  #read(): { readonly up: boolean; readonly mtu: number } {
+    const { tunFd, name, log } = this.#options;
+    try {
+      return linkInfo(tunFd, name, -1);
+    } catch (error) {
+      // It may be on its way out, which the lanes notice, or in another namespace.
+      log.debug('the interface could not be read', { error: String(error) });
+      return { up: true, mtu: this.#mtu };
+    }
+  }
+}
