@@ -18,7 +18,7 @@ import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
 import { DeviceDescriptors } from './device-descriptors.ts';
-import type { DeviceLink } from './device-link.ts';
+import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
@@ -290,7 +290,52 @@ class TunnelDevice implements Device {
     this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
   }
 
-  const { socketsFollowLink = false, unanswered = null } = options;
+  #unanswered({ id, endpoint, cells, currentBornMs }: ControlPeer): void {
+    const { unanswered } = this.#settings;
+    if (unanswered === null || this.#control === null || this.#closing !== null) return;
+    const heardMs = Math.max(cells[PEER_CELL.LAST_RECEIVED_MS], currentBornMs);
+    const silentMs = heardMs > 0 ? nowMs() - heardMs : Number.POSITIVE_INFINITY;
+    const publicKey = this.#control.machine.peerPublicKey(id);
+    unanswered({ publicKey, endpoint: endpoint && numericEndpointOf(endpoint), silentMs });
+  }
+
+  #openLink(descriptors: DeviceDescriptors): DeviceLink {
+    return new DeviceLink({
+      tunFd: descriptors.ofLane(0).tunFd,
+      name: descriptors.name,
+      mtu: this.#settings.mtu,
+      log: this.#settings.log,
+      mtuChanged: (mtu) => this.#post({ type: 'mtu', mtu }, 'all'),
+      wentUp: () => this.#wentUp(),
+      wentDown: () => this.#wentDown(),
+    });
+  }
+
+  /** Without its sockets a device stays silent; they are tried again when the interface comes up the next time. */
+  #wentUp(): void {
+    try {
+      this.#descriptors?.sockets.open();
+    } catch (error) {
+      this.#settings.log.error('the interface is up, but its sockets cannot be opened: set it down, and up again', {
+        ...{ interface: this.name, error: String(error) },
+      });
+      return;
+    }
+    this.#control?.goUp();
+  }
+
+  #wentDown(): void {
+    this.#control?.goDown();
+    if (this.#settings.socketsFollowLink) this.#descriptors?.sockets.shut();
+  }
+
+  /** Sockets that could not be opened when the interface came up may be now. */
+  #changeSockets({ listenPort, fwmark }: DeviceChange): void {
+    const sockets = this.#descriptors?.sockets;
+    if (sockets === undefined) return;
+    const wereOpen = sockets.areOpen;
+    if (sockets.change(listenPort, fwmark, this.#link?.isUp ?? false)) this.#control?.forgetSources();
+    if (sockets.areOpen && !wereOpen) this.#control?.goUp();
   }
 
   #openPeers(): DevicePeers {
