@@ -16,6 +16,7 @@ import { Lab } from '../../src/lab/namespaces.ts';
 import { innerRoute, type Pair, planPair, quickConfig } from '../../src/lab/pair.ts';
 import { waitForEcho } from '../../src/lab/ping.ts';
 import {
+  type End,
   expectGigatun,
   type GigatunEnd,
   openEnd,
