@@ -5,7 +5,7 @@
 import { closeSync } from 'node:fs';
 import { DeviceSockets } from './device-sockets.ts';
 import type { LaneLimits } from './lane-context.ts';
-import { openTun } from './native/addon.ts';
+import { linkInfo, openTun } from './native/addon.ts';
 import { TUN_OFFLOAD } from './native/layout.ts';
 import type { TunOpened } from './native/types.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
@@ -13,8 +13,8 @@ import type { OffloadName } from './offloads/offload-name.ts';
 const { CSUM, TSO4, TSO6, USO4, USO6 } = TUN_OFFLOAD;
 
 export interface DescriptorOptions {
-  /** Interface name; may hold %d. */
-  readonly name: string;
+  /** Interface name; may hold %d. Or the first queue, which is open already. */
+  readonly tun: string | TunOpened;
   readonly lanes: number;
   /** 0 lets the kernel choose. */
   readonly listenPort: number;
@@ -35,8 +35,8 @@ export class DeviceDescriptors {
   readonly #queues: readonly TunOpened[];
 
   /** Throws GigatunError and leaves nothing open. */
-  constructor({ name, lanes, listenPort, offloads, socketsAreOpen: areOpen, ...rest }: DescriptorOptions) {
-    this.#queues = openQueues(name, lanes, tunOffloads(offloads));
+  constructor({ tun, lanes, listenPort, offloads, socketsAreOpen: areOpen, ...rest }: DescriptorOptions) {
+    this.#queues = openQueues(tun, lanes, tunOffloads(offloads));
     try {
       const gro = offloads.includes('udp-gro');
       this.sockets = new DeviceSockets({ lanes, port: listenPort, gro, areOpen, ...rest });
@@ -76,6 +76,21 @@ export class DeviceDescriptors {
   }
 }
 
+/** The first queue, from a descriptor that was opened elsewhere. Throws GigatunError CONFIG for one that is no such TUN. */
+export function adoptTun(fd: number, offloads: readonly OffloadName[]): TunOpened {
+  return openTun({ name: '', multiQueue: false, offloads: tunOffloads(offloads), fd });
+}
+
+/** How many lanes an adopted TUN can have: its further queues are opened by its name, which must mean the same interface here. */
+export function lanesOfAdopted({ fd, name, multiQueue }: TunOpened, wanted: number): number {
+  if (wanted === 1 || !multiQueue) return 1;
+  try {
+    return linkInfo(-1, name, -1).index === linkInfo(fd, name, -1).index ? wanted : 1;
+  } catch {
+    return 1;
+  }
+}
+
 /** Offload bits to ask the TUN for. Without super-packets the kernel completes checksums too: each packet is read as it is. */
 function tunOffloads(offloads: readonly OffloadName[]): number {
   const tcp = offloads.includes('tun-tso') ? CSUM | TSO4 | TSO6 : 0;
@@ -83,11 +98,11 @@ function tunOffloads(offloads: readonly OffloadName[]): number {
   return tcp | udp;
 }
 
-function openQueues(name: string, lanes: number, offloads: number): TunOpened[] {
-  const queues: TunOpened[] = [];
+function openQueues(tun: string | TunOpened, lanes: number, offloads: number): TunOpened[] {
+  const queues = typeof tun === 'string' ? [openTun({ name: tun, multiQueue: lanes > 1, offloads })] : [tun];
   try {
-    for (let queue = 0; queue < lanes; queue += 1)
-      queues.push(openTun({ name: queues[0]?.name ?? name, multiQueue: lanes > 1, offloads }));
+    for (let queue = 1; queue < lanes; queue += 1)
+      queues.push(openTun({ name: queues[0].name, multiQueue: true, offloads }));
   } catch (error) {
     closeQueues(queues);
     throw error;

@@ -10,8 +10,14 @@ import type { OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 
 export interface DeviceOptions {
-  /** Interface name, at most 15 bytes. */
+  /** Interface name, at most 15 bytes. With `tunFd` the kernel tells it, and this is not looked at. */
   readonly name: string;
+  /**
+   * Adopts this open TUN instead of opening one: `/dev/net/tun` after TUNSETIFF with IFF_TUN, IFF_NO_PI and IFF_VNET_HDR. It
+   * is the device's from then on, and closed with it, also when opening fails; one that cannot be adopted is left alone. If it
+   * was opened without IFF_MULTI_QUEUE, or its interface is in another network namespace, there is one lane.
+   */
+  readonly tunFd?: number;
   /** Read while the device opens and not kept: the caller may zero its keys as soon as `openDevice` has resolved. */
   readonly config: DeviceConfig;
   /** Worker threads, 1 to 64; default 1. */

@@ -6,6 +6,7 @@
  * lanes all at once, and the descriptors of each as soon as its thread has ended. Whatever fails half way closes what was
  * opened before; so does a lane that ends while a later one opens.
  */
+import { closeSync } from 'node:fs';
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './control/config-limits.ts';
 import type { DeviceConfig } from './control/config-types.ts';
 import type { DeviceChange, DeviceSettings, PeerChange } from './control/device-change.ts';
@@ -17,7 +18,7 @@ import type { ControlPeer } from './control-lane-types.ts';
 import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
-import { DeviceDescriptors } from './device-descriptors.ts';
+import { adoptTun, DeviceDescriptors, lanesOfAdopted } from './device-descriptors.ts';
 import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
@@ -30,12 +31,13 @@ import { Ledger } from './ledger/ledger.ts';
 import { openPage } from './ledger/page.ts';
 import { type DeviceSnapshot, readPage, sumSnapshots } from './ledger/snapshot.ts';
 import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
-import type { LaneOpened } from './native/types.ts';
+import type { LaneOpened, TunOpened } from './native/types.ts';
 import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
+import { LiveIndices } from './tables/live-indices.ts';
 import { PEER_CELL } from './tables/peers.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
@@ -50,17 +52,23 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 
 /** `openDevice` with other times of the protocol, on which both ends must agree. For tests; no part of the public API. */
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
-  const { name, config, log, lanes = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
+  const { name, config, log, lanes: lanesWanted = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
-  const { socketsFollowLink = false, unanswered = null } = options;
-  if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX)
-    throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanes}`);
+  const { socketsFollowLink = false, unanswered = null, tunFd } = options;
+  if (!Number.isInteger(lanesWanted) || lanesWanted < 1 || lanesWanted > LANES_MAX)
+    throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanesWanted}`);
   checkQueueLength(txQueueLength);
   const { fwmark, peers } = config;
-  const device = new TunnelDevice({
-    ...{ name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime, timing, fwmark },
-    ...{ peers: peers.length, unanswered, socketsFollowLink },
-  });
+  const adopted = tunFd === undefined ? null : adoptTun(tunFd, offloads);
+  const lanes = adopted === null ? lanesWanted : lanesOfAdopted(adopted, lanesWanted);
+  if (lanes < lanesWanted)
+    log.info('the TUN that was passed has one queue: there is one lane', { wanted: lanesWanted });
+  const settings: Settings = {
+    ...{ tun: adopted ?? name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime },
+    ...{ timing, fwmark, socketsFollowLink, unanswered },
+    peers: peers.length,
+  };
+  const device = newDevice(settings);
   try {
     await device.open(config);
   } catch (error) {
@@ -70,6 +78,16 @@ export async function openTimedDevice(options: DeviceOptions, timing: Timing): P
   return device;
 }
 
+/** A device that cannot be made leaves nothing open: not the TUN that was passed either. */
+function newDevice(settings: Settings): TunnelDevice {
+  try {
+    return new TunnelDevice(settings);
+  } catch (error) {
+    if (typeof settings.tun !== 'string') closeSync(settings.tun.fd);
+    throw error;
+  }
+}
+
 function checkQueueLength(packets: number | null): void {
   if (packets === null || (Number.isInteger(packets) && packets >= 1 && packets <= QUEUE_LENGTH_MAX)) return;
   throw new GigatunError('CONFIG', `expected a queue of 1 to ${QUEUE_LENGTH_MAX} packets, or null, got ${packets}`);
@@ -77,7 +95,8 @@ function checkQueueLength(packets: number | null): void {
 
 /** What a device keeps of its options: no keys. */
 interface Settings {
-  readonly name: string;
+  /** Interface name, or the first queue. */
+  readonly tun: string | TunOpened;
   readonly log: Logger;
   readonly lanes: number;
   readonly mtu: number;
@@ -100,6 +119,7 @@ class TunnelDevice implements Device {
   readonly #settings: Settings;
   readonly #lanes: LanePort[] = [];
   readonly #memory: DeviceMemory;
+  readonly #liveIndices: SharedArrayBuffer = LiveIndices.allocate();
   readonly #controlPage: SharedArrayBuffer = openPage();
   readonly #controlLedger: Ledger = new Ledger(this.#controlPage);
   readonly #openedNs: bigint = process.hrtime.bigint();
@@ -131,7 +151,8 @@ class TunnelDevice implements Device {
   }
 
   get name(): string {
-    return this.#descriptors?.name ?? this.#settings.name;
+    const { tun } = this.#settings;
+    return this.#descriptors?.name ?? (typeof tun === 'string' ? tun : tun.name);
   }
 
   get listenPort(): number {
@@ -139,9 +160,9 @@ class TunnelDevice implements Device {
   }
 
   async open(config: DeviceConfig): Promise<void> {
-    const { name, lanes, fwmark, offloads, txQueueLength } = this.#settings;
+    const { tun, lanes, fwmark, offloads, txQueueLength } = this.#settings;
     const descriptors = new DeviceDescriptors({
-      ...{ name, lanes, fwmark, offloads, listenPort: config.listenPort },
+      ...{ tun, lanes, fwmark, offloads, listenPort: config.listenPort },
       socketsAreOpen: !this.#settings.socketsFollowLink,
       wake: () => {
         for (const lane of this.#lanes) lane.wakeNow();
@@ -157,6 +178,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
+    this.#control?.tellIdentity();
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
     this.#link = this.#openLink(descriptors);
@@ -212,6 +234,8 @@ class TunnelDevice implements Device {
       interface: this.name,
       aead: this.#lanes[0]?.aead ?? '',
       peersByCipher: this.#control?.peersByCipher() ?? {},
+      heldOffloads: this.#faults.held(),
+      heldGroupPeersCount: this.#control?.heldGroupPeersCount() ?? 0,
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
       ...this.#memory.figures(),
@@ -278,6 +302,7 @@ class TunnelDevice implements Device {
       handle: this.#controlHandle.handle,
       ledger: this.#controlLedger,
       handshakesPending: new Int32Array(this.#memory.handshakesPending),
+      indexWatcher: new LiveIndices(this.#liveIndices),
       offloads: {
         datagramsMax: descriptors.limits.gsoDatagramsMax,
         announces: this.#settings.announces,
@@ -352,6 +377,7 @@ class TunnelDevice implements Device {
       ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#memory.handshakesPending,
+      liveIndices: this.#liveIndices,
       timing,
       limits: { ...descriptors.limits, mtu },
       aead,

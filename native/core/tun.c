@@ -27,6 +27,7 @@ static int attach(int fd, const struct tun_options *options, struct fault *fault
 // An adopted descriptor must be a TUN with virtio headers already: neither can be changed after TUNSETIFF.
 static int check_adopted(int fd, struct fault *fault) {
   struct ifreq request = {0};
+  if (!descriptor_is_tun(fd)) return fault_system(fault, ENOTTY, "ioctl TUNGETIFF");
   if (ioctl(fd, TUNGETIFF, &request) < 0) return fault_system(fault, errno, "ioctl TUNGETIFF");
   int wanted = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
   if ((request.ifr_flags & wanted) != wanted) return fault_system(fault, EINVAL, "ioctl TUNGETIFF");

@@ -1,55 +1,70 @@
 /**
  * What SIGHUP means. To a process with a terminal it says that the terminal has gone, and the tunnel ends with it. To one
- * without, in the background or under a service manager, it says what it says to every daemon: read your file again.
+ * without, in the background or under a service manager, it says what it says to every daemon: read your file again. Where
+ * there is no file, it asks for an end, as it does of wireguard-go.
  */
 import { closeSync, openSync } from 'node:fs';
 
+/** Never rejects. */
+export type Reload = () => Promise<void> | undefined;
+
 export interface HangUp {
-  /** From now on reloads are possible; one that was asked for during the start comes at once. */
-  ready(reload: () => Promise<void>): void;
+  /**
+   * The start is over. A signal that came meanwhile counts now.
+   *
+   * @param reload null where there is no file to read again.
+   */
+  ready(reload: Reload | null): void;
 }
 
 /**
  * Listens for SIGHUP.
  *
- * @param end what to do where it means an end.
+ * @param end what to do where it asks for an end.
+ * @param hasTerminal whether it does in any case; the process's own state unless a test says otherwise.
  */
-export function onHangUp(end: (signal: NodeJS.Signals) => void): HangUp {
-  if (hasTerminal()) {
+export function onHangUp(
+  end: (signal: NodeJS.Signals) => void,
+  hasTerminal: boolean = hasControllingTerminal(),
+): HangUp {
+  if (hasTerminal) {
     process.on('SIGHUP', end);
     return { ready: () => {} };
   }
-  return reloadOnHangUp();
+  let action: (() => void) | null = null;
+  let isAsked = false;
+  process.on('SIGHUP', () => {
+    if (action === null) isAsked = true;
+    else action();
+  });
+  return {
+    ready: (reload) => {
+      action = reload === null ? () => end('SIGHUP') : oneByOne(reload);
+      if (isAsked) action();
+    },
+  };
 }
 
-/** Signals that come during a reload are one more reload behind it. */
-function reloadOnHangUp(): HangUp {
-  let reload: (() => Promise<void>) | null = null;
+/** What is asked for during a reload, however often, is one more behind it. */
+function oneByOne(reload: Reload): () => void {
   let isAsked = false;
   let isUnderWay = false;
-  const go = async (): Promise<void> => {
-    if (reload === null || isUnderWay) return;
+  return () => {
+    isAsked = true;
+    if (!isUnderWay) void go();
+  };
+  async function go(): Promise<void> {
     isUnderWay = true;
     while (isAsked) {
       isAsked = false;
       await reload();
     }
     isUnderWay = false;
-  };
-  process.on('SIGHUP', () => {
-    isAsked = true;
-    void go();
-  });
-  return {
-    ready: (action) => {
-      reload = action;
-      void go();
-    },
-  };
+  }
 }
 
-/** Whether this process has a controlling terminal (tty(4): /dev/tty opens for no other). */
-function hasTerminal(): boolean {
+/** tty(4): /dev/tty opens for a process with a controlling terminal, and for no other. */
+function hasControllingTerminal(): boolean {
   try {
     closeSync(openSync('/dev/tty', 'r'));
     return true;

@@ -4,17 +4,18 @@
  */
 import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
-import { createLogger, type Logger, logLevelOf } from '../control/log.ts';
+import type { TunnelConfig } from '../control/config-types.ts';
+import type { Logger } from '../control/log.ts';
 import { runDirectory } from '../control/run-directory.ts';
-import { asGigatunError, messageOf } from '../control/system-error.ts';
-import { bringUp, type Tunnel, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
-import { GigatunError } from '../errors.ts';
+import { bringUp, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
+import { heapOptions } from '../memory/budget.ts';
+import { openUapi } from '../uapi/server.ts';
+import { aeadFromEnvironment } from './aead.ts';
 import { startInBackground } from './background.ts';
-import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.ts';
-import { type HangUp, onHangUp } from './hang-up.ts';
+import { EXIT_OK } from './exit-code.ts';
 import { say } from './print.ts';
 import { releaseMemory } from './release-memory.ts';
-import { openStartChannel, type StartChannel } from './start-channel.ts';
+import { type LogLevels, type Service, type ServiceStart, serve } from './serve.ts';
 import { packageVersion } from './version.ts';
 
 export interface UpOptions {
@@ -29,76 +30,55 @@ export interface UpOptions {
   readonly books?: boolean;
 }
 
-/** A terminal and a program around this one may both pass on one Ctrl-C: within this time, two signals are one. */
-const ECHO_LIMIT_MS = 500;
-/** How long a broken program, or one that is told twice to end, may take to clean up. */
-const BROKEN_LIMIT_MS = 10_000;
-/** How long this process may live on when everything is closed. */
-const LINGER_LIMIT_MS = 2_000;
+const LOG_LEVELS: LogLevels = { foreground: 'info', background: 'error' };
 
 export async function up(argument: string, options: UpOptions): Promise<number> {
-  if (options.foreground !== true) return await startInBackground(loadConfig(argument), options);
-  const channel = openStartChannel();
-  const stop = new AbortController();
-  const force = new AbortController();
-  const hangUp = stopOnSignals(stop, force);
-  try {
-    return await stayUp(argument, options, channel, stop, force.signal, hangUp);
-  } catch (error) {
-    if (!channel.fail(error)) throw error;
-    return exitCodeOf(error);
-  } finally {
-    setTimeout(() => process.exit(), LINGER_LIMIT_MS).unref();
-  }
+  if (options.foreground === true) return await serve(LOG_LEVELS, (request) => start(argument, options, request));
+  const loaded = loadConfig(argument);
+  await startInBackground({
+    name: loaded.name,
+    nodeArgs: heapFlags(loaded.config, options),
+    args: ['up', loaded.path, '--foreground', ...flagsOf(options)],
+    log: 'file',
+  });
+  say(`gigatun: ${loaded.name} is up`);
+  return EXIT_OK;
 }
 
-async function stayUp(
-  argument: string,
-  options: UpOptions,
-  channel: StartChannel,
-  stop: AbortController,
-  force: AbortSignal,
-  hangUp: HangUp,
-): Promise<number> {
-  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info', channel.report));
-  stopWhenBroken(stop, log);
-  const { name, configMs, tunnel } = await start(argument, options, channel, log, stop.signal, force);
-  closeWhenStopped(tunnel, stop.signal);
-  log.info('up', { name, configMs, ...tunnel.phasesMs });
-  channel.ready();
-  releaseMemory();
-  hangUp.ready(() => tunnel.reload());
-  const { reason, error } = await tunnel.closed;
-  log.info('down', { name, reason });
-  if (error === null) return EXIT_OK;
-  log.error(error.message, { name });
-  if (!channel.background) say(`gigatun: ${name} ended: ${error.message}`);
-  return EXIT_FAILURE;
+function flagsOf({ lanes, memory, books, mtu }: UpOptions): string[] {
+  return [
+    ...(lanes === undefined ? [] : ['--lanes', `${lanes}`]),
+    ...(memory === undefined ? [] : ['--memory', `${memory / 1e6}`]),
+    ...(books === false ? ['--no-books'] : []),
+    ...(mtu === undefined ? [] : ['--mtu', `${mtu}`]),
+  ];
+}
+
+/** Under a cap, the main thread's heap has its limit too: it can only be set when a process starts. */
+function heapFlags({ settings, peers }: TunnelConfig, options: UpOptions): string[] {
+  const capBytes = options.memory ?? settings.memoryCapBytes;
+  const lanes = options.lanes ?? settings.lanes ?? 1;
+  return capBytes === null ? [] : heapOptions(capBytes, { lanes, peers: peers.length });
 }
 
 /** A function of its own, so that the configuration, which may be megabytes, is forgotten when the tunnel is up. */
-async function start(
-  argument: string,
-  options: UpOptions,
-  channel: StartChannel,
-  log: Logger,
-  signal: AbortSignal,
-  force: AbortSignal,
-): Promise<{ name: string; configMs: number; tunnel: Tunnel }> {
+async function start(argument: string, options: UpOptions, request: ServiceStart): Promise<Service> {
   const startedMs = performance.now();
   const loaded = loadConfig(argument);
   const configMs = Math.round(performance.now() - startedMs);
-  for (const warning of loaded.warnings) channel.report(warning);
-  const request = { ...requestOf(loaded, options, channel, log), signal, force };
-  return { name: loaded.name, configMs, tunnel: await bringUp(request, await loadTools(options)) };
+  for (const warning of loaded.warnings) request.channel.report(warning);
+  const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options, request.log));
+  return {
+    name: loaded.name,
+    fields: { configMs, ...tunnel.phasesMs },
+    closed: tunnel.closed,
+    close: (end) => tunnel.close(end),
+    reload: () => tunnel.reload(),
+  };
 }
 
-function requestOf(
-  { name, path, config }: LoadedConfig,
-  options: UpOptions,
-  channel: StartChannel,
-  log: Logger,
-): Omit<TunnelRequest, 'signal' | 'force'> {
+function requestOf({ name, path, config }: LoadedConfig, options: UpOptions, request: ServiceStart): TunnelRequest {
+  const { channel, log, signal, force } = request;
   return {
     name,
     config,
@@ -111,62 +91,18 @@ function requestOf(
     version: packageVersion(),
     log,
     report: channel.report,
+    signal,
+    force,
   };
 }
 
 /** Native code is loaded here and nowhere before. */
-async function loadTools(options: UpOptions): Promise<TunnelTools> {
+async function loadTools(options: UpOptions, log: Logger): Promise<TunnelTools> {
   const aead = aeadFromEnvironment(process.env.GIGATUN_AEAD);
   const { openDevice } = await import('../device.ts');
   return {
     openDevice: (request) => openDevice({ ...request, aead, bookTime: options.books !== false }),
+    openUapi: (name, device, onRemoved) => openUapi({ name, device, onRemoved, log }),
     run: runCommand,
   };
-}
-
-/** Reads GIGATUN_AEAD: the AEAD back end to use, or nothing for the fastest that is there. */
-export function aeadFromEnvironment(text: string | undefined): 'auto' | 'openssl' | 'ipsec-mb' {
-  const wanted = text ?? 'auto';
-  if (wanted === 'auto' || wanted === '' || wanted === 'openssl' || wanted === 'ipsec-mb')
-    return wanted === '' ? 'auto' : wanted;
-  throw new GigatunError('CONFIG', `expected GIGATUN_AEAD to be auto, openssl or ipsec-mb, got '${wanted}'`);
-}
-
-/**
- * SIGTERM and SIGINT ask for an end, as SIGHUP does where there is a terminal; asking again ends the hooks of the way down,
- * too, and limits the time of all.
- */
-function stopOnSignals(stop: AbortController, force: AbortController): HangUp {
-  let forceFromMs = Number.POSITIVE_INFINITY;
-  const take = (signal: NodeJS.Signals): void => {
-    if (performance.now() >= forceFromMs) {
-      force.abort();
-      setTimeout(() => process.exit(EXIT_FAILURE), BROKEN_LIMIT_MS).unref();
-    } else if (!stop.signal.aborted) {
-      forceFromMs = performance.now() + ECHO_LIMIT_MS;
-      stop.abort(new GigatunError('GONE', `stopped by ${signal}`));
-    }
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, take);
-  return onHangUp(take);
-}
-
-/** A broken program still takes its rules and routes with it, if it can. */
-function stopWhenBroken(stop: AbortController, log: Logger): void {
-  const broken = (cause: unknown): void => {
-    log.error(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
-    setTimeout(() => process.exit(EXIT_FAILURE), BROKEN_LIMIT_MS).unref();
-    stop.abort(new GigatunError('INTERNAL', `broken program, please report: ${messageOf(cause)}`, { cause }));
-  };
-  process.on('uncaughtException', broken);
-  process.on('unhandledRejection', broken);
-}
-
-function closeWhenStopped(tunnel: Tunnel, signal: AbortSignal): void {
-  const close = (): void => {
-    const error = asGigatunError(signal.reason, 'go on');
-    void tunnel.close({ reason: error.message, error: error.code === 'GONE' ? null : error });
-  };
-  if (signal.aborted) close();
-  else signal.addEventListener('abort', close, { once: true });
 }

@@ -4,9 +4,10 @@
  * deletes the interface) goes through the same `close`.
  *
  * Order up: control socket under its starting name (which keeps a second start out), what a killed process left, names,
- * mark, MTU, PreUp, device, link, PostUp, control socket under its final name.
+ * mark, MTU, PreUp, device, UAPI socket, link, PostUp, control socket under its final name.
  * A reload (`reloader.ts`) changes what runs; the tunnel keeps what it was last told for the next one.
- * Order down: a reload under way ends, PreDown, link, device, PostDown, control socket last, so that `gigatun down` hears when all is gone.
+ * Order down: a reload under way ends, PreDown, link, UAPI socket, device, PostDown, control socket last, so that `gigatun
+ * down` hears when all is gone.
  */
 import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
@@ -92,6 +93,15 @@ export interface TunnelRequest {
 
 export interface TunnelTools {
   readonly openDevice: (request: DeviceRequest) => Promise<TunnelDevice>;
+  /**
+   * Opens the socket by which `wg` reads and changes the device; `onRemoved` is called when somebody has removed it.
+   * Absent: there is none.
+   */
+  readonly openUapi?: (
+    name: string,
+    device: TunnelDevice,
+    onRemoved: () => void,
+  ) => Promise<{ close(): Promise<void> }>;
   readonly run: RunCommand;
   /** The system's resolver unless replaced. */
   readonly lookup?: LookUp;
@@ -293,6 +303,21 @@ export class Tunnel {
     this.#device = device;
     this.#undos.push({ what: 'close the device', run: () => this.#closeDevice(device) });
     device.closed.then((end) => this.close(end));
+    await this.#openUapi(device);
+  }
+
+  /** A tunnel that `wg` does not reach is still one: its own control socket is what it lives by. */
+  async #openUapi(device: TunnelDevice): Promise<void> {
+    const { name, log, report } = this.#request;
+    const onRemoved = () => void this.close({ reason: 'its UAPI socket was removed', error: null });
+    try {
+      const uapi = await this.#tools.openUapi?.(name, device, onRemoved);
+      if (uapi !== undefined) this.#undos.push({ what: 'close the UAPI socket', run: () => uapi.close() });
+    } catch (error) {
+      const warning = `wg will not find ${name}: ${messageOf(error)}`;
+      log.warn(warning);
+      report(`warning: ${warning}`);
+    }
   }
 
   async #closeDevice(device: TunnelDevice): Promise<void> {

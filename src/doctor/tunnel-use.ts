@@ -10,6 +10,7 @@ import { usableCores } from './cpu.ts';
 import type { MachineFacts } from './facts.ts';
 import { tunOffloadNames } from './tun.ts';
 import { type TunnelFacts, tellingBooks, textField } from './tunnel-facts.ts';
+import { judgeHeld } from './tunnel-held.ts';
 
 /** From this share of its wall time on, a lane has no time left. */
 export const FULL_LANE_SHARE = 0.9;
@@ -26,6 +27,7 @@ export function judgeUse(tunnel: TunnelFacts, machine: MachineFacts): Finding[] 
     judgeCoreWait(tunnel),
     judgeAead(tunnel, machine),
     judgeOffloads(tunnel, machine),
+    ...judgeHeld(tunnel),
     ...judgeBatching(tunnel),
     ...judgeCiphers(tunnel),
     judgeMemory(tunnel),

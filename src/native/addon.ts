@@ -23,10 +23,30 @@ export const setKey: Addon['setKey'] = addon.setKey;
 export const book: Addon['book'] = addon.book;
 export const threadUsage: Addon['threadUsage'] = addon.threadUsage;
 
-/** Opens or adopts a TUN. Throws GigatunError: PERMISSION, BUSY, UNSUPPORTED (no /dev/net/tun) or SYSTEM. */
+/**
+ * Opens or adopts a TUN. Throws GigatunError: PERMISSION, BUSY, UNSUPPORTED (no /dev/net/tun) or SYSTEM; CONFIG for a
+ * descriptor that cannot be adopted.
+ */
 export function openTun(options: TunOptions): TunOpened {
-  return opening(`the TUN interface '${options.name}'`, () => addon.openTun(options));
+  const { fd, name } = options;
+  if (fd === undefined) return opening(`the TUN interface '${name}'`, () => addon.openTun(options));
+  try {
+    return addon.openTun(options);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    const why = NOT_ADOPTED[error.code] ?? `one that does not take its settings (${error.message})`;
+    const message = `expected descriptor ${fd} to be a TUN with virtio headers, got ${why}; ${ADOPTED}`;
+    throw new GigatunError('CONFIG', message, { cause: error, syscall: error.syscall, errno: error.errno });
+  }
 }
+
+const ADOPTED = 'open /dev/net/tun, then TUNSETIFF with IFF_TUN | IFF_NO_PI | IFF_VNET_HDR';
+const NOT_ADOPTED: Readonly<Record<string, string>> = {
+  ENOTTY: 'another kind of file, or none',
+  EBADF: 'none that is open',
+  EBADFD: 'one without an interface, or whose interface was deleted',
+  EINVAL: 'one without IFF_NO_PI or IFF_VNET_HDR, or a TAP',
+};
 
 /** Opens a UDP socket. Throws GigatunError: BUSY (port taken), PERMISSION (fwmark), UNSUPPORTED (no IPv6) or SYSTEM. */
 export function openUdp(options: UdpOptions): UdpOpened {

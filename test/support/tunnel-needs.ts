@@ -12,6 +12,8 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   iperf3: 'iperf3',
   nft: 'nftables',
   ping: 'iputils-ping',
+  sysctl: 'procps',
+  tcpdump: 'tcpdump',
   wg: 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
 };

@@ -2,7 +2,17 @@
  * Programs of the tests that run as processes of their own, inside a namespace: TypeScript like the rest, beside this
  * file. Node.js does not run TypeScript, so each is translated once, into a cache, where `src/` means the built `dist/`.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
@@ -21,7 +31,14 @@ export function programPath(name: string): string {
 function prepareCache(): void {
   mkdirSync(`${CACHE}/test/support`, { recursive: true });
   if (!existsSync(`${CACHE}/package.json`)) writeFileSync(`${CACHE}/package.json`, '{ "type": "module" }\n');
-  if (!existsSync(`${CACHE}/src`)) symlinkSync(`${ROOT}dist`, `${CACHE}/src`);
+  linkSources(`${CACHE}/src`);
+}
+
+/** A checkout that was copied brings the link of the one that it was copied from. */
+function linkSources(link: string): void {
+  if (existsSync(link) && readlinkSync(link) === `${ROOT}dist`) return;
+  rmSync(link, { force: true });
+  symlinkSync(`${ROOT}dist`, link);
 }
 
 /** Appears whole or not at all: test files may want the same program at the same time. */
