@@ -36,6 +36,7 @@ import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
+import { SuspendWatch } from './suspend-watch.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 import { LiveIndices } from './tables/live-indices.ts';
 import { PEER_CELL } from './tables/peers.ts';
@@ -130,6 +131,7 @@ class TunnelDevice implements Device {
   #linkTimer: NodeJS.Timeout | null = null;
   #link: DeviceLink | null = null;
   readonly #faults: LaneFaults;
+  readonly #suspends = new SuspendWatch();
   #closing: Promise<void> | null = null;
   #ending: DeviceEnd | null = null;
   #resolveClosed: (end: DeviceEnd) => void = () => undefined;
@@ -420,6 +422,16 @@ class TunnelDevice implements Device {
   #eachSecond(): void {
     this.#lookAtLink();
     this.#memory.watch();
+    this.#lookAtClock();
+  }
+
+  /** Nobody can say how old keypairs are after a suspend: all are given up, and the next packet of each peer gets a new one. */
+  #lookAtClock(): void {
+    const sleptMs = this.#suspends.look();
+    if (sleptMs === 0 || this.#link?.isUp !== true) return;
+    this.#settings.log.info('the machine was suspended: sessions start anew', { seconds: Math.round(sleptMs / 1_000) });
+    this.#control?.goDown();
+    this.#control?.goUp();
   }
 
   #lookAtLink(): void {

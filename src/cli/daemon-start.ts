@@ -4,6 +4,7 @@ import { DEFAULT_MTU } from '../control/config-limits.ts';
 import type { DeviceConfig } from '../control/config-types.ts';
 import { openDaemon } from '../control/daemon.ts';
 import type { Logger } from '../control/log.ts';
+import { applyPrivileges, forbidDumps, planPrivileges } from '../control/privileges.ts';
 import { runDirectory } from '../control/run-directory.ts';
 import { type Device, type DeviceOptions, openDevice } from '../device.ts';
 import { GigatunError } from '../errors.ts';
@@ -12,6 +13,7 @@ import { openUapi } from '../uapi/server.ts';
 import { aeadFromEnvironment } from './aead.ts';
 import type { DaemonOptions, PassedDescriptors } from './daemon.ts';
 import { readDaemonSettings } from './daemon-settings.ts';
+import { isDropWanted } from './privilege-options.ts';
 import type { Service, ServiceStart } from './serve.ts';
 import { packageVersion } from './version.ts';
 
@@ -32,6 +34,7 @@ export async function startDaemon(
   { tunFd, uapiFd }: PassedDescriptors,
   { log, signal }: ServiceStart,
 ): Promise<Service> {
+  forbidDumps();
   const request = { name, directory: runDirectory(), version: packageVersion(), log, signal };
   const daemon = await openDaemon(request, {
     openDevice: () => openEmptyDevice(name, options, tunFd, log),
@@ -39,6 +42,9 @@ export async function startDaemon(
       openUapi({ name, device, onRemoved, log, ...(uapiFd === null ? {} : { fd: uapiFd }) }),
     run: runCommand,
   });
+  // `wg` may set any port.
+  const needs = { listenPort: 0, portMayChange: true, commands: [], drop: isDropWanted(options) };
+  applyPrivileges(planPrivileges({ ...needs, sudo: process.env.WG_SUDO }), log);
   return { name, fields: {}, closed: daemon.closed, close: (end) => daemon.close(end) };
 }
 

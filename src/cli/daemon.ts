@@ -11,10 +11,11 @@ import { FIRST_PASSED_FD, startInBackground } from './background.ts';
 import { COMMAND_NAMES } from './command-names.ts';
 import { EXIT_OK, exitCodeOf } from './exit-code.ts';
 import { say, sayError } from './print.ts';
+import { isDropWanted, type PrivilegeOptions } from './privilege-options.ts';
 import type { LogLevels } from './serve.ts';
 import type { ShortForm } from './short-form.ts';
 
-export interface DaemonOptions {
+export interface DaemonOptions extends PrivilegeOptions {
   readonly foreground?: true;
   /** Worker threads. */
   readonly lanes?: number;
@@ -59,7 +60,8 @@ export async function daemon(argument: string, options: DaemonOptions): Promise<
   const command = nearest(name, COMMAND_NAMES);
   if (command !== null)
     say(`gigatun: opened an interface ${name}; if you meant the command ${command}: gigatun down ${name}`);
-  return EXIT_OK;
+  // What the event loop still holds is nothing to wait for, and the caller does wait.
+  process.exit(EXIT_OK);
 }
 
 /** What it needs is loaded only where it runs. */
@@ -86,13 +88,15 @@ function namesLogLevel(level: string | undefined): boolean {
 
 /** Options become settings of the environment; descriptors get the numbers that they have in the child. */
 function passOn(
-  { lanes, memory }: DaemonOptions,
+  options: DaemonOptions,
   { tunFd, uapiFd }: PassedDescriptors,
 ): { readonly env: Record<string, string>; readonly passedFds: number[] } {
+  const { lanes, memory } = options;
   const passedFds = [tunFd, uapiFd].filter((fd) => fd !== null);
   const numberOf = (fd: number): string => `${FIRST_PASSED_FD + passedFds.indexOf(fd)}`;
   const env = {
     ...(lanes === undefined ? {} : { GIGATUN_LANES: `${lanes}` }),
+    ...(isDropWanted(options) ? {} : { WG_SUDO: '1' }),
     ...(memory === undefined ? {} : { GIGATUN_MEMORY: `${memory / 1e6}` }),
     ...(tunFd === null ? {} : { [TUN_FD_VARIABLE]: numberOf(tunFd) }),
     ...(uapiFd === null ? {} : { [UAPI_FD_VARIABLE]: numberOf(uapiFd) }),

@@ -29,6 +29,7 @@ const ENVIRONMENT = `
 Environment:
   LOG_LEVEL                        verbose, debug, info, warn, error or silent
   GIGATUN_RUN_DIR                  control sockets and logs (default /run/gigatun)
+  WG_SUDO                          1: keep all privileges while a tunnel runs
   GIGATUN_AEAD                     auto, openssl or ipsec-mb (default auto: the fastest that is there)
   WG_ENDPOINT_RESOLUTION_RETRIES   tries to look an endpoint's name up (default 15, or infinity)
 
@@ -99,6 +100,8 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     )
     .option('--memory <mb>', 'cap of resident memory (default: #gigatun: Memory, else none)', readerOption(readMemory))
     .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))
+    .option('--no-drop-privileges', 'keep all capabilities while the tunnel runs (as WG_SUDO=1 does)')
+    .addOption(new Option('--disable-drop-privileges').hideHelp())
     .addOption(new Option('--no-books', 'book no time, to measure what the books cost').hideHelp())
     .addHelpText('after', '\nExamples:\n  gigatun up ./wg0.conf\n  LOG_LEVEL=debug gigatun up -f --lanes 2 wg0\n')
     .action(async (config: string, options: UpOptions) => finish(await (await import('./up.ts')).up(config, options)));
@@ -148,6 +151,8 @@ function addDaemonCommand(program: Command, finish: (exitCode: number) => void):
       readerOption(readLanes),
     )
     .option('--memory <mb>', 'cap of resident memory (default: GIGATUN_MEMORY, else none)', readerOption(readMemory))
+    .option('--no-drop-privileges', 'keep all capabilities while the interface is there (as WG_SUDO=1 does)')
+    .addOption(new Option('--disable-drop-privileges').hideHelp())
     .addHelpText(
       'after',
       '\nExamples:\n  WG_QUICK_USERSPACE_IMPLEMENTATION=gigatun wg-quick up wg0\n  gigatun wg0 && wg setconf wg0 wg0.conf\n',

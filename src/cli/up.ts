@@ -6,6 +6,7 @@ import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
 import type { TunnelConfig } from '../control/config-types.ts';
 import type { Logger } from '../control/log.ts';
+import type { PrivilegeNeeds } from '../control/privileges.ts';
 import { runDirectory } from '../control/run-directory.ts';
 import { bringUp, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
 import { heapOptions } from '../memory/budget.ts';
@@ -14,11 +15,12 @@ import { aeadFromEnvironment } from './aead.ts';
 import { startInBackground } from './background.ts';
 import { EXIT_OK } from './exit-code.ts';
 import { say } from './print.ts';
+import { isDropWanted, type PrivilegeOptions } from './privilege-options.ts';
 import { releaseMemory } from './release-memory.ts';
 import { type LogLevels, type Service, type ServiceStart, serve } from './serve.ts';
 import { packageVersion } from './version.ts';
 
-export interface UpOptions {
+export interface UpOptions extends PrivilegeOptions {
   readonly foreground?: true;
   /** Worker threads. */
   readonly lanes?: number;
@@ -45,8 +47,10 @@ export async function up(argument: string, options: UpOptions): Promise<number> 
   return EXIT_OK;
 }
 
-function flagsOf({ lanes, memory, books, mtu }: UpOptions): string[] {
+function flagsOf(options: UpOptions): string[] {
+  const { lanes, memory, books, mtu } = options;
   return [
+    ...(isDropWanted(options) ? [] : ['--no-drop-privileges']),
     ...(lanes === undefined ? [] : ['--lanes', `${lanes}`]),
     ...(memory === undefined ? [] : ['--memory', `${memory / 1e6}`]),
     ...(books === false ? ['--no-books'] : []),
@@ -67,13 +71,27 @@ async function start(argument: string, options: UpOptions, request: ServiceStart
   const loaded = loadConfig(argument);
   const configMs = Math.round(performance.now() - startedMs);
   for (const warning of loaded.warnings) request.channel.report(warning);
+  // It loads native code, so it is loaded here.
+  const { applyPrivileges, forbidDumps, planPrivileges } = await import('../control/privileges.ts');
+  forbidDumps();
   const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options, request.log));
+  applyPrivileges(planPrivileges(privilegeNeeds(loaded.config, options)), request.log);
   return {
     name: loaded.name,
     fields: { configMs, ...tunnel.phasesMs },
     closed: tunnel.closed,
     close: (end) => tunnel.close(end),
     reload: () => tunnel.reload(),
+  };
+}
+
+function privilegeNeeds({ listenPort, interface: { hooks } }: TunnelConfig, options: UpOptions): PrivilegeNeeds {
+  return {
+    listenPort,
+    portMayChange: false,
+    commands: [...hooks.preDown, ...hooks.postDown],
+    drop: isDropWanted(options),
+    sudo: process.env.WG_SUDO,
   };
 }
 

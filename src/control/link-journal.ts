@@ -2,7 +2,7 @@
  * The journal of a link: what has to be undone, in a file, so that the next process can do it when this one is killed. It
  * is replaced whole at each change, and absent while there is nothing to undo.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import type { Action } from './link-plan.ts';
 import { asGigatunError, codeOf } from './system-error.ts';
@@ -13,6 +13,8 @@ export function writeJournal(journal: string, undos: readonly Action[]): void {
     writeFileSync(`${journal}.new`, JSON.stringify(undos), { mode: 0o600 });
     renameSync(`${journal}.new`, journal);
   } catch (error) {
+    // On a full disk the empty file would stay.
+    rmSync(`${journal}.new`, { force: true });
     throw asGigatunError(error, `write ${journal}`);
   }
 }

@@ -30,15 +30,23 @@ export function hookLines(old: Hooks, wanted: Hooks): DifferenceLine[] {
   );
 }
 
-/** Hooks that differ and will not be run. */
-export function upHookWarnings(old: Hooks, wanted: Hooks): string[] {
+/** Hooks that differ and will not be run, or not as a start would have it. */
+export function hookWarnings(old: Hooks, wanted: Hooks): string[] {
   const pairs = [
     ['PreUp', old.preUp, wanted.preUp],
     ['PostUp', old.postUp, wanted.postUp],
   ] as const;
-  return pairs.flatMap(([key, before, after]) =>
-    isSame(before, after) ? [] : [`the ${key} commands are others now; a reload does not run them`],
-  );
+  const unprepared =
+    old.preDown.length + old.postDown.length === 0 && wanted.preDown.length + wanted.postDown.length > 0;
+  return [
+    ...pairs.flatMap(([key, before, after]) =>
+      isSame(before, after) ? [] : [`the ${key} commands are others now; a reload does not run them`],
+    ),
+    // A start without such commands has given up what they may need.
+    ...(unprepared
+      ? ['PreDown and PostDown commands will run with the privileges that the running process has kept']
+      : []),
+  ];
 }
 
 /** @param old packets; null for the kernel's own. */

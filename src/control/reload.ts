@@ -18,7 +18,7 @@ import type { Link } from './link-apply.ts';
 import { type LinkMove, linkMoves, type PlannedLink } from './link-difference.ts';
 import { deriveMtu, gatherFacts } from './link-facts.ts';
 import { type LinkFacts, type LinkRequest, planLinkParts } from './link-plan.ts';
-import { hookLines, linkLines, queueLines, queueMoves, upHookWarnings } from './link-words.ts';
+import { hookLines, hookWarnings, linkLines, queueLines, queueMoves } from './link-words.ts';
 import { type ResolvedPeer, type ResolveTools, resolvePeers } from './resolve.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
 import { checkMtu, chooseMark, effectivePeers, hasDefaultRoute, LANES_DEFAULT } from './tunnel-settings.ts';
@@ -118,7 +118,7 @@ async function planWith(
   const linkWords = [...linkLines(old, wanted), ...queueLines(applied.txQueueLength, txQueueLength)];
   return {
     lines: [...linkWords, ...hookLines(hooks, link.hooks), ...device.lines],
-    warnings: [...wanted.warnings, ...upHookWarnings(hooks, link.hooks)],
+    warnings: [...wanted.warnings, ...hookWarnings(hooks, link.hooks)],
     needsRestart: fixedDifferences(running, config),
     change: device.change,
     moves: [...queueMoves(running.name, applied.txQueueLength, txQueueLength), ...linkMoves(old, wanted)],

@@ -49,7 +49,7 @@ export class Reloader {
     if (load === null) throw new GigatunError('UNSUPPORTED', `${name} was not started from a file; change it with: wg`);
     this.#isBusy = true;
     try {
-      return await this.#reload(load(), dryRun);
+      return await this.#reload(this.#read(load), dryRun);
     } finally {
       this.#isBusy = false;
     }
@@ -73,6 +73,16 @@ export class Reloader {
   async stop(): Promise<void> {
     this.#stop.abort(new GigatunError('GONE', `${this.#options.name} is being taken down`));
     await this.#carryingOut;
+  }
+
+  #read(load: () => LoadedConfig): LoadedConfig {
+    try {
+      return load();
+    } catch (cause) {
+      if (!(cause instanceof GigatunError) || cause.code !== 'PERMISSION') throw cause;
+      const hint = 'the running process has kept few privileges: let the file belong to its user';
+      throw new GigatunError('PERMISSION', `${cause.message}; ${hint}`, { cause });
+    }
   }
 
   async #reload({ config, warnings }: LoadedConfig, dryRun: boolean): Promise<ReloadReport> {

@@ -22,6 +22,7 @@ export const unseal: Addon['unseal'] = addon.unseal;
 export const setKey: Addon['setKey'] = addon.setKey;
 export const book: Addon['book'] = addon.book;
 export const threadUsage: Addon['threadUsage'] = addon.threadUsage;
+export const harden: Addon['harden'] = addon.harden;
 
 /**
  * Opens or adopts a TUN. Throws GigatunError: PERMISSION, BUSY, UNSUPPORTED (no /dev/net/tun) or SYSTEM; CONFIG for a

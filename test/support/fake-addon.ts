@@ -263,6 +263,10 @@ export class FakeAddon implements Addon {
     cells.fill(0, 0, USAGE.CELLS);
   }
 
+  harden(): number {
+    return 0;
+  }
+
   #enter(during: number, next: number): void {
     this.books[BOOKS.NOW_NS] = this.nowMs * 1e6;
     this.books[BOOKS.ACTIVITY_NS + during] += 1;

@@ -11,9 +11,13 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   iperf3: 'iperf3',
   nft: 'nftables',
+  prlimit: 'util-linux',
   ping: 'iputils-ping',
+  setpriv: 'util-linux',
   sysctl: 'procps',
+  tc: 'iproute2',
   tcpdump: 'tcpdump',
+  unshare: 'util-linux',
   wg: 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
 };
