@@ -110,6 +110,25 @@ describe('the catalogs', () => {
   });
 });
 
+describe('the table of compatibility', () => {
+  const rows = /`(?:test\/)?([\w/.-]+\.test\.ts)`: (.+?)(?=<br>| \||; `|$)/gm;
+  const named = (text: string): string[][] => [...text.matchAll(rows)].map(([, path, name]) => [path, name]);
+  const untrue = (text: string): string[][] =>
+    named(text).filter(([path, name]) => {
+      const file = all.find((candidate) => candidate.path === `test/${path}`);
+      return file?.text.includes(name) !== true;
+    });
+
+  it('names tests that are there', () => {
+    const { text } = readProjectFile('docs/compatibility.md');
+    expect(named(text).length).toBeGreaterThan(90);
+    expect(untrue(text)).toEqual([]);
+    const planted =
+      '| a | b | `tidy.test.ts`: names tests that are there<br>`tidy.test.ts`: name what is n\u00f6t there | – |';
+    expect(untrue(planted)).toEqual([['tidy.test.ts', 'name what is n\u00f6t there']]);
+  });
+});
+
 describe('native code', () => {
   it('is a device, not a home: 3,000 lines of code at most', () => {
     expect(codeLines([planted('native/core/x.c', '// a\n\nint b; // c\n/* d\n e */\n')])).toBe(1);
