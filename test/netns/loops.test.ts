@@ -13,6 +13,8 @@ const EVERYTHING = '0.0.0.0/0,::/0';
 const B_OUTER = { 4: '10.99.0.2', 6: 'fd99::2' } as const;
 const ROUTE_TO_B = { 4: '10.99.0.2/32', 6: 'fd99::2/128' } as const;
 const FAR = { 4: '203.0.113.9', 6: '2001:db8::9' } as const;
+/** Ten echo requests, each sealed a few times, in fragments, and retried handshakes: a storm is a thousand times as much. */
+const SENT_BYTES_MAX = 150_000;
 const GROWTH_BYTES_MAX = 48 * 1024 * 1024;
 const MARK = '0x6774';
 const TABLE = 6_774;
@@ -48,7 +50,8 @@ netnsSuite('a routing loop', ['nft'], (pairing) => {
       await delay(500);
       const { sent } = await a.transferOf(b);
       expect(a.program.ended).toBe(false);
-      console.log(`${a.implementation}: ${sent - before.sent} bytes sent in an outer loop over IPv${version}`);
+      // wireguard-go seals its own datagrams again and again, hundreds of megabytes of them.
+      if (a.implementation === 'gigatun') expect(sent - before.sent).toBeLessThan(SENT_BYTES_MAX);
       expect(a.residentBytes() - before.memory).toBeLessThan(GROWTH_BYTES_MAX);
       a.namespace.ip(`route del ${ROUTE_TO_B[version]} dev ${a.name}`);
       await expectEcho(a.namespace, inner(2, 4));
