@@ -13,6 +13,8 @@ const EVERYTHING = '0.0.0.0/0,::/0';
 const B_OUTER = { 4: '10.99.0.2', 6: 'fd99::2' } as const;
 const ROUTE_TO_B = { 4: '10.99.0.2/32', 6: 'fd99::2/128' } as const;
 const FAR = { 4: '203.0.113.9', 6: '2001:db8::9' } as const;
+/** Ten echo requests, each sealed a few times, and what two gigatuns probe; a storm is tens of megabytes a second. */
+const SENT_BYTES_MAX = 4_000_000;
 const GROWTH_BYTES_MAX = 48 * 1024 * 1024;
 const MARK = '0x6774';
 const TABLE = 6_774;
@@ -47,10 +49,12 @@ netnsSuite('a routing loop', ['nft'], (pairing) => {
       expect(await echoes(a.namespace, inner(2, 6), { count: 5, length: 1_300, waitSeconds: 0.3 })).toBe(0);
       await delay(500);
       const { sent } = await a.transferOf(b);
-      expect(a.program.ended).toBe(false);
-      console.log(`${a.implementation}: ${sent - before.sent} bytes sent in an outer loop over IPv${version}`);
-      expect(a.residentBytes() - before.memory).toBeLessThan(GROWTH_BYTES_MAX);
+      const memory = a.residentBytes();
       a.namespace.ip(`route del ${ROUTE_TO_B[version]} dev ${a.name}`);
+      expect(a.program.ended).toBe(false);
+      // wireguard-go seals its own datagrams again and again, hundreds of megabytes of them.
+      if (a.implementation === 'gigatun') expect(sent - before.sent).toBeLessThan(SENT_BYTES_MAX);
+      expect(memory - before.memory).toBeLessThan(GROWTH_BYTES_MAX);
       await expectEcho(a.namespace, inner(2, 4));
       await expectEcho(b.namespace, inner(1, 6));
     },
