@@ -112,6 +112,12 @@ function testBackground(): void {
     await untilNothingLeft();
   });
 
+  it('says so when it has opened what may have been a mistyped command', async () => {
+    const { code, stderr } = await gigatun(['dwon']);
+    a.ip('link delete dev dwon');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('if you meant the command down') });
+  });
+
   it('ends when its UAPI socket is removed', async () => {
     await gigatun([NAME]);
     rmSync(UAPI_SOCKET);
