@@ -112,6 +112,12 @@ function testBackground(): void {
     await untilNothingLeft();
   });
 
+  it('writes no WG_TUN_NAME_FILE, as wireguard-go on Linux', async () => {
+    const file = join(lab.directory, 'name-file');
+    expect((await gigatun([NAME], { WG_TUN_NAME_FILE: file })).code).toBe(0);
+    expect(existsSync(file)).toBe(false);
+  });
+
   it('says so when it has opened what may have been a mistyped command', async () => {
     const { code, stderr } = await gigatun(['dwon']);
     a.ip('link delete dev dwon');
