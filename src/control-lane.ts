@@ -474,6 +474,7 @@ export class ControlLane {
 
   #send(action: Extract<Action, { kind: 'send' }>): void {
     const peer = action.peer === null ? undefined : this.peers.get(action.peer);
+    if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
     if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
     const to = action.to ?? peer?.endpoint ?? null;

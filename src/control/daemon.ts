@@ -110,12 +110,18 @@ export class Daemon {
       status: (): unknown => this.#running().status(),
       stats: (): unknown => this.#running().snapshot(),
       version: (): unknown => ({ version, pid: process.pid, protocol: CONTROL_PROTOCOL, state: this.#state }),
+      reload: () => this.#reload(),
+      difference: () => this.#reload(),
       down: (): Promise<unknown> => this.#down(),
     };
     this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
     await untilNameFree(directory, name);
     // A killed process may have left it: nobody shall take it for ours before we are ready.
     rmSync(socketPath(directory, name), { force: true });
+  }
+
+  #reload(): never {
+    throw new GigatunError('UNSUPPORTED', `${this.#request.name} has no file to reload; change it with: wg`);
   }
 
   /** Rules and routes of a `gigatun up` that was killed. */
