@@ -73,7 +73,19 @@ suite('help', () => {
   it('names every command and every exit code', () => {
     const { status, stdout } = gigatun(['--help']);
     expect(status).toBe(0);
-    for (const name of ['up', 'down', 'daemon', 'show', 'stats', 'doctor', 'demo', 'bench', 'genkey', 'genpsk', 'pubkey'])
+    for (const name of [
+      'up',
+      'down',
+      'daemon',
+      'show',
+      'stats',
+      'doctor',
+      'demo',
+      'bench',
+      'genkey',
+      'genpsk',
+      'pubkey',
+    ])
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     for (const { code, meaning } of EXIT_MEANINGS) expect(stdout).toContain(`  ${code}  ${meaning}\n`);
   });

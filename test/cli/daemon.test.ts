@@ -119,8 +119,8 @@ function testBackground(): void {
   });
 
   it('says so when it has opened what may have been a mistyped command', async () => {
-    const { code, stderr } = await gigatun(['dwon']);
-    a.ip('link delete dev dwon');
+    const { code, stderr } = await gigatun(['dwn']);
+    a.ip('link delete dev dwn');
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('if you meant the command down') });
   });
 
