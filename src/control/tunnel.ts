@@ -25,6 +25,7 @@ import { type Link, type LinkTools, openLink, recoverLink } from './link-apply.t
 import { deriveMtu, gatherFacts, linkExists } from './link-facts.ts';
 import { planLink } from './link-plan.ts';
 import type { Logger } from './log.ts';
+import { nameTaken, untilNameFree } from './name-wait.ts';
 import { NameWatch, type Unanswered } from './name-watch.ts';
 import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } from './reload.ts';
 import { Reloader } from './reloader.ts';
@@ -214,9 +215,10 @@ export class Tunnel {
       difference: (): Promise<unknown> => this.#reloader.reload(true),
       down: (): Promise<unknown> => this.#down(),
     };
+    // First: one that closes removes the name under which it started, too.
+    await untilNameFree(directory, name);
     this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
-    if (await isAlive(socketPath(directory, name)))
-      throw new GigatunError('BUSY', `${name} is up already; end it with: gigatun down ${name}`);
+    if (await isAlive(socketPath(directory, name))) throw nameTaken(name);
     // A killed process may have left it: nobody shall take it for ours before we are ready.
     rmSync(socketPath(directory, name), { force: true });
   }

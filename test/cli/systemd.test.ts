@@ -79,7 +79,7 @@ tunnelSuite('a tunnel under the conditions of the unit', ['nft', 'python3', 'set
   });
   afterAll(() => lab.close());
 
-  it('has the capabilities that it needs, and says when it is ready and when it stops', async () => {
+  it('has the capabilities that it needs, reloads, and says when it is ready and when it stops', async () => {
     const file = join(lab.directory, `${NAME}.conf`);
     const [own, other] = [generatePrivateKey(), generatePrivateKey()];
     const peer = `[Peer]\nPublicKey = ${formatKey(publicKeyOf(other))}\nAllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = 10.99.0.2:1\n`;
@@ -88,11 +88,16 @@ tunnelSuite('a tunnel under the conditions of the unit', ['nft', 'python3', 'set
     writeFileSync(file, text, { mode: 0o600 });
     const manager = await receiver(join(lab.directory, 'notify'));
     const program = underUnit(['up', '--foreground', file], join(lab.directory, 'notify'));
-    await manager.waitForOutput(/heard READY=1\n/, END_MS);
-    expect(manager.output).toMatch(new RegExp(`heard STATUS=${NAME} is up\n`));
+    await manager.waitForOutput(new RegExp(`heard READY=1\nheard STATUS=${NAME} is up\n`), END_MS);
     expect(program.output).toContain('no socket for hooks');
     expect(a.runSync(['ip', '-4', 'rule'])).toContain('fwmark 0x33');
     expect(a.runSync(['nft', 'list', 'ruleset'])).toContain(NAME);
+    writeFileSync(file, text.replace('FwMark = 51', 'FwMark = 51\nMTU = 1300'));
+    expect(
+      await underUnit(valuesOf('ExecReload').join().replace('gigatun ', '').replace('%i', NAME).split(' '), '')
+        .finished,
+    ).toMatchObject({ code: 0 });
+    expect(a.runSync(['ip', '-o', 'link', 'show', 'dev', NAME])).toContain(' mtu 1300 ');
     expect(manager.output).not.toContain('STOPPING');
     program.signal('SIGTERM');
     await manager.waitForOutput(/heard STOPPING=1\n/, END_MS);
