@@ -29,7 +29,9 @@ export async function changeLink(
     try {
       tools.signal.throwIfAborted();
       const part = await applyMove(move, undos, tools);
-      if (part !== null) done.push(part);
+      if (part === null) continue;
+      done.push(part);
+      if (part.settles !== null) strike(undos, part.settles, tools.journal);
     } catch (error) {
       if (error instanceof PartlyDone) done.push(error.move);
       throw await withRest(error instanceof PartlyDone ? error.cause : error, takeBack);
@@ -75,7 +77,6 @@ async function applyMove(move: LinkMove, undos: Action[], tools: LinkTools): Pro
     tools.log.warn(messageOf(error));
     return null;
   }
-  if (move.settles !== null) strike(undos, move.settles, tools.journal);
   return move;
 }
 
@@ -84,8 +85,8 @@ async function takeBackMoves(done: LinkMove[], undos: Action[], tools: LinkTools
   const failures: string[] = [];
   for (let move = done.pop(); move !== undefined; move = done.pop()) {
     const { revert, journals, settles } = move;
-    if (settles !== null) note(undos, settles, tools.journal);
     try {
+      if (settles !== null) note(undos, settles, tools.journal);
       if (revert === null) continue;
       tools.log.debug('link', { takeBack: formatAction(revert) });
       await perform(revert, (command) => runUndo(command, tools.run));
@@ -100,7 +101,12 @@ async function takeBackMoves(done: LinkMove[], undos: Action[], tools: LinkTools
 
 function note(undos: Action[], undo: Action, journal: string): void {
   undos.push(undo);
-  writeJournal(journal, undos);
+  try {
+    writeJournal(journal, undos);
+  } catch (error) {
+    undos.pop();
+    throw error;
+  }
 }
 
 function strike(undos: Action[], undo: Action, journal: string): void {

@@ -20,6 +20,8 @@ export interface ReloaderOptions {
   readonly running: () => RunningTunnel;
   /** Takes over what holds now. */
   readonly applied: (plan: ReloadPlan) => void;
+  /** Called behind each reload, however it went: it leaves behind what a start does. */
+  readonly finished: (() => void) | undefined;
   readonly run: RunCommand;
   readonly lookup: LookUp;
   readonly log: Logger;
@@ -52,6 +54,8 @@ export class Reloader {
       return await this.#reload(this.#read(load), dryRun);
     } finally {
       this.#isBusy = false;
+      // Behind the answer, when nothing of the plan is in use any more.
+      setImmediate(() => this.#options.finished?.());
     }
   }
 
@@ -110,13 +114,19 @@ export class Reloader {
     const triesMax = Math.min(TRIES_MAX, triesFromEnvironment(process.env.WG_ENDPOINT_RESOLUTION_RETRIES));
     const resolve = { lookup, signal, triesMax, report: (text: string) => log.warn(text) };
     const planning = planReload(running(), config, { run, resolve });
+    let stop = (): void => {};
     const stopped = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      stop = () => reject(signal.reason);
     });
-    // Whichever is later has nobody who waits for it.
-    stopped.catch(() => {});
+    signal.addEventListener('abort', stop, { once: true });
+    // When it is later than the stop, nobody waits for it.
     planning.catch(() => {});
-    return await Promise.race([planning, stopped]);
+    try {
+      return await Promise.race([planning, stopped]);
+    } finally {
+      // Else the signal would hold the race, and with it the plan, for as long as the tunnel lives.
+      signal.removeEventListener('abort', stop);
+    }
   }
 
   async #carryOut(plan: ReloadPlan): Promise<void> {

@@ -71,7 +71,7 @@ export interface TunnelRequest {
   readonly config: TunnelConfig;
   /** Reads the file of `config` again, for a reload; absent: there is none. */
   readonly load?: () => LoadedConfig;
-  /** Told when a reload is done, which leaves behind what a start does. */
+  /** Told behind each reload, which leaves behind what a start does. */
   readonly onReloaded?: () => void;
   /** Null: what the file says, else 1. */
   readonly lanes: number | null;
@@ -169,6 +169,7 @@ export class Tunnel {
       ...{ name: request.name, run: tools.run, lookup, log: request.log, load: request.load ?? null },
       running: () => this.#runningTunnel(),
       applied: (plan) => this.#takeOver(plan),
+      finished: request.onReloaded,
     });
   }
 
@@ -371,7 +372,6 @@ export class Tunnel {
       if (wanted?.endpoint == null || addresses.length === 0) this.#names.forget(key);
       else this.#names.watch(key, wanted.endpoint, addresses);
     }
-    this.#request.onReloaded?.();
   }
 
   #linkTools(): LinkTools {

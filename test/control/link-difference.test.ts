@@ -141,6 +141,16 @@ describe('a link that changes', () => {
     );
   });
 
+  it('does nothing that its journal cannot hold', async () => {
+    const [old, wanted] = [planned({ addresses: ['10.0.0.1/24'] }), planned({ allowed: ['0.0.0.0/0', '10.1.0.0/16'] })];
+    const { host } = await hostWith(old);
+    const journal = join(temporaryDirectory(), 'missing', 'wg0.undo');
+    const link = openLink({ run: host.run, log: keptLog().log, journal, signal: NEVER });
+    const before = structuredClone(host.facts());
+    expect(await rejectionOf(link.change(movesOf(old, wanted), NEVER))).toMatchObject({ code: 'NOT_FOUND' });
+    expect(host.facts()).toEqual(before);
+  });
+
   it('takes back the routes that a batch had added before the one that was there', async () => {
     const [old, wanted] = [planned({}), planned({ allowed: ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16'] })];
     const { host, link } = await hostWith(old);
