@@ -198,6 +198,7 @@ function testBackground(): void {
 }
 
 function testForeground(): void {
+  // What SIGHUP does depends on the terminal: hang-up.test.ts.
   it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
     const program = await foreground(configFile('wa', { allowedIps: '0.0.0.0/0, ::/0' }));
     expect(stateOf(a)).not.toBe(before);
