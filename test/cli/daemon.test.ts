@@ -205,7 +205,10 @@ function testTwice(): void {
     writeFileSync(file, `[Interface]\nPrivateKey = ${formatKey(generatePrivateKey())}\n`, { mode: 0o600 });
     const cases = [
       [[NAME], [NAME], ['up', file]],
-      [['up', file], ['-f', NAME]],
+      [
+        ['up', file],
+        ['-f', NAME],
+      ],
     ] as const;
     for (const [first, ...others] of cases) {
       expect((await gigatun(first)).code).toBe(0);

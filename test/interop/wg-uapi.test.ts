@@ -171,13 +171,7 @@ tunnelSuite('the UAPI of gigatun and of wireguard-go', ['wg', 'wireguard-go'], (
       'endpoint=[]:1',
       'endpoint=192.0.2.1:-1',
     ],
-    ...[
-      'allowed_ip=',
-      'allowed_ip=10.0.0.0',
-      'allowed_ip=10.0.0.0/33',
-      'allowed_ip=::/129',
-      'allowed_ip=10.0.0/8',
-    ],
+    ...['allowed_ip=', 'allowed_ip=10.0.0.0', 'allowed_ip=10.0.0.0/33', 'allowed_ip=::/129', 'allowed_ip=10.0.0/8'],
     ...[
       'allowed_ip=10.0.0.0/8/8',
       'allowed_ip=+10.0.0.0/8',
