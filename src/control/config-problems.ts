@@ -12,7 +12,7 @@ const QUOTE_LENGTH_MAX = 60;
  * 42 base64 or hexadecimal digits in a row may be a key, wherever they stand; so may the rest of one, of which a slip of the
  * hand has eaten the front: 16 digits of all kinds, or before the `=` that ends a key.
  */
-const LOOKS_LIKE_KEY = /[A-Za-z0-9+/]{42}|[A-Za-z0-9+/]{16}=/;
+const LOOKS_LIKE_KEY = /[A-Za-z0-9+/]{42}|[A-Za-z0-9+/]{16}=|[0-9A-Fa-f]{20}/;
 const LONG_WORDS = /[A-Za-z0-9+/]{16,}/g;
 const KINDS_OF_DIGIT: readonly RegExp[] = [/[A-Z]/, /[a-z]/, /[0-9]/];
 

@@ -419,3 +419,18 @@ describe('more peers than a device holds', () => {
     expect(others).toEqual([]);
   });
 });
+
+describe('a line that holds the rest of a key', () => {
+  const key = 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=';
+
+  it.each([0, 8, 16, 24])(
+    'from which the first %i digits are missing is not quoted, whatever it runs into',
+    (missing) => {
+      const rest = key.slice(missing);
+      for (const line of [`[Interfa${rest}`, `[Interface]\nPrivat${rest}`, `[Interface]\nFwMark = ${rest}`])
+        expect(() => parseConfig(`${line}\n`, 'x.conf')).toThrow(
+          expect.not.objectContaining({ message: expect.stringContaining(rest) }),
+        );
+    },
+  );
+});

@@ -71,7 +71,10 @@ interface Seal {
 
 function splitAll(packet: SuperPacket, { arena }: FakeLane): Seal[] {
   const batch = new OutboundBatch(arena);
-  splitSegments(packet, batch, arena, 0, Math.min(packet.segments, LIMIT.SEALS));
+  // As many as their headers have room, of which the caller takes care.
+  const stride = (packet.headerLength + 15) & ~15;
+  const room = Math.floor(arena.segmentHeadersLength / stride);
+  splitSegments(packet, batch, arena, 0, Math.min(packet.segments, LIMIT.SEALS, room));
   return Array.from({ length: batch.segments }, (_, segment) => {
     const at = (arena.seals >> 2) + segment * SEAL.WORDS;
     const word = (column: number): number => arena.words[at + column] ?? 0;

@@ -3,11 +3,11 @@ import { nativeDescriptors } from './native-targets.ts';
 import { coalescing, innerHeaders, superPackets } from './packet-targets.ts';
 import { controlMessages, datagrams, handshakes } from './protocol-targets.ts';
 import type { Target } from './target.ts';
-import { configurations, controlLines, values } from './text-targets.ts';
+import { configurations, controlLines, uapiRequests, values } from './text-targets.ts';
 
 export const TARGETS: readonly Target[] = [
   ...[handshakes, datagrams, controlMessages],
   ...[superPackets, innerHeaders, coalescing],
-  ...[configurations, values, controlLines],
+  ...[configurations, values, controlLines, uapiRequests],
   nativeDescriptors,
 ];

@@ -1,4 +1,4 @@
-/** Fuzz targets of texts: configuration files, addresses, keys, and lines of the control socket. */
+/** Fuzz targets of texts: configuration files, addresses, keys, lines of the control socket, requests of the UAPI. */
 
 import { parseConfig } from '../../src/control/config-file.ts';
 import { readAllowedIp, readEndpoint, readFwmark, readKeepalive, readMtu } from '../../src/control/config-values.ts';
@@ -6,6 +6,8 @@ import { LineReader, parseAnswer, parseRequest, requestIdOf } from '../../src/co
 import { formatAddress, formatPrefix, parseAddress } from '../../src/control/ip-text.ts';
 import { formatKey, parseKey } from '../../src/control/key-text.ts';
 import { GigatunError } from '../../src/errors.ts';
+import { LineBudget } from '../../src/uapi/line-budget.ts';
+import { RequestParser, type UapiRequest } from '../../src/uapi/request-parser.ts';
 import { mutateBytes, mutateText } from './random.ts';
 import { expectThat, type Target } from './target.ts';
 
@@ -173,4 +175,75 @@ function tolerate(action: () => unknown): void {
   } catch (error) {
     if (!(error instanceof GigatunError) || error.code !== 'PROTOCOL') throw error;
   }
+}
+
+const HEX = 'a0b1c2d3e4f5061728394a5b6c7d8e9f'.repeat(2);
+const SESSION = [
+  'get=1\n\n',
+  `set=1\nprivate_key=${HEX}\nlisten_port=51820\nfwmark=1\nreplace_peers=true\npublic_key=${'ab'.repeat(32)}\n`,
+  `preshared_key=${HEX}\nendpoint=[fd00::1]:51820\npersistent_keepalive_interval=25\nreplace_allowed_ips=true\n`,
+  `allowed_ip=10.0.0.0/8\nallowed_ip=-fd00::/8\nprotocol_version=1\nupdate_only=true\nremove=true\n\n`,
+].join('');
+const UAPI_PIECES = [
+  ...[
+    'get=1\n\n',
+    'set=1\n',
+    '\n',
+    '\n\n',
+    '=',
+    '-',
+    'true',
+    'public_key=',
+    'private_key=',
+    'allowed_ip=',
+    'endpoint=',
+  ],
+  ...[HEX, '0'.repeat(64), '65536', '4294967296', '1.2.3.4:0', '[::1]:65535', '0.0.0.0/33', '\r', '\0', 'errno=0'],
+];
+
+export const uapiRequests: Target = {
+  name: 'uapi-requests',
+  what: 'mutated UAPI sessions, whole and cut anywhere: the same requests either way; refusals have an errno and hold no part of a key',
+  weight: 4,
+  open: () => (random) => {
+    const bytes = Buffer.from(mutateText(random, SESSION, UAPI_PIECES), 'latin1');
+    const cuts = [random.below(bytes.length + 1), random.below(bytes.length + 1)].sort((x, y) => x - y) as [
+      number,
+      number,
+    ];
+    const whole = requestsOf([bytes]);
+    const pieces = requestsOf([bytes.subarray(0, cuts[0]), bytes.subarray(cuts[0], cuts[1]), bytes.subarray(cuts[1])]);
+    expectThat(whole === pieces, `other requests when it is cut at ${cuts.join(' and ')}`, () =>
+      bytes.toString('latin1'),
+    );
+  },
+};
+
+/** What a session is read as. The parser zeroes what it is fed, so it gets copies. */
+function requestsOf(pieces: readonly Buffer[]): string {
+  const parser = new RequestParser(new LineBudget());
+  const requests: (UapiRequest | null)[] = [];
+  for (const piece of pieces) {
+    parser.feed(Buffer.from(piece));
+    for (let request = parser.next(); request !== null; request = parser.next()) requests.push(request);
+  }
+  requests.push(parser.end());
+  for (const request of requests) if (request?.kind === 'refused') checkRefusal(request.error);
+  return JSON.stringify(
+    requests.map((request) => (request?.kind === 'refused' ? { ...request, error: request.error.message } : request)),
+  );
+}
+
+function checkRefusal(error: GigatunError): void {
+  expectThat(
+    error instanceof GigatunError && (error.errno ?? 0) > 0,
+    `a refusal without errno: ${String(error)}`,
+    () => null,
+  );
+  for (let at = 0; at < HEX.length / 2; at += 2)
+    expectThat(
+      !error.message.includes(HEX.slice(at, at + KEY_PART)),
+      `a part of a key was told: ${error.message}`,
+      () => null,
+    );
 }
