@@ -20,6 +20,8 @@
         'native/core/fault.c',
         'native/core/keys.c',
         'native/core/lane.c',
+        'native/core/link_ask.c',
+        'native/core/process.c',
         'native/core/tun.c',
         'native/core/tun_io.c',
         'native/core/udp.c',

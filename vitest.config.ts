@@ -7,6 +7,7 @@ const SYSTEM = [
   'test/cli/**/*.test.ts',
   'test/device/**/*.test.ts',
   'test/native/**/*.test.ts',
+  'test/netns/**/*.test.ts',
 ];
 
 const config: ViteUserConfig = defineConfig({

@@ -6,6 +6,7 @@ import type { OffloadControlOptions, PeerChoice } from './offloads/offload-contr
 import type { Endpoint } from './packet/endpoint.ts';
 import type { CipherChoice } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
+import type { IndexWatcher } from './protocol/index-table.ts';
 import type { LaneCommand } from './tables/lane-messages.ts';
 
 /** A peer to add. */
@@ -49,7 +50,11 @@ export interface ControlLaneOptions {
   readonly handle: LaneHandle;
   readonly ledger: Ledger;
   readonly handshakesPending: Int32Array;
+  /** What lanes ask for the receiver indices in use. */
+  readonly indexWatcher: IndexWatcher;
   readonly offloads: Pick<OffloadControlOptions, 'datagramsMax' | 'announces' | 'mtu' | 'log'>;
+  /** Told before an initiation is sent again to a peer that did not answer the last one; it may move the peer. */
+  readonly unanswered?: (peer: ControlPeer) => void;
   /** Sends a command to one lane, or to all. */
   readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
 }

@@ -10,25 +10,17 @@ import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './co
 import { ControlSender } from './control-sender.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
-import { type Endpoint, isSameEndpoint } from './packet/endpoint.ts';
+import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
 import { CIPHER_DEFAULT } from './protocol/cipher.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
-import type { PeerTimes } from './protocol/timers.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
-import { PEER_CELL, peerCells, peerMemoryBytes, watchedWord } from './tables/peers.ts';
+import { PEER_CELL, peerCells, peerMemoryBytes, timesOf, watchedWord } from './tables/peers.ts';
 import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
 
-/**
- * This many handshake messages waiting mean load, which then lasts this long. They are about a second's work; a peer that
- * must show a cookie first only comes back after REKEY_TIMEOUT, so fewer would slow honest peers down (the kernel module,
- * which is faster at each, has an eighth of its queue, and the same second).
- */
-const UNDER_LOAD_MESSAGES = 2_048;
-const UNDER_LOAD_MS = 1_000;
 /** Peers that one command tells lanes of. */
 const PEERS_PER_COMMAND = 1_024;
 /** Peers whose cells lie in one piece of shared memory. */
@@ -55,8 +47,9 @@ export class ControlLane {
   readonly #removed: RetiredThings<ControlPeer>;
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
-  #underLoadUntilMs = 0;
   #isUp = false;
+  /** Birth of the cookie secret that lanes have, ms. */
+  #cookieSecretBornMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
@@ -66,8 +59,15 @@ export class ControlLane {
     this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
     this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
-    const { privateKey, timing, prefersAes } = options;
-    this.machine = new DeviceMachine({ privateKey, timing, random, newKeyPair: generateKeyPair, prefersAes });
+    const { privateKey, timing, prefersAes, indexWatcher } = options;
+    this.machine = new DeviceMachine({
+      privateKey,
+      timing,
+      random,
+      newKeyPair: generateKeyPair,
+      prefersAes,
+      indexWatcher,
+    });
     const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
   }
@@ -129,6 +129,7 @@ export class ControlLane {
   /** @param key 32 bytes, copied; null for none. Sessions start anew */
   setPrivateKey(key: Uint8Array | null): void {
     this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
+    this.tellIdentity();
     for (const peer of this.peers.values()) {
       peer.currentBornMs = Number.NEGATIVE_INFINITY;
       this.#evaluate(peer);
@@ -168,8 +169,14 @@ export class ControlLane {
     this.#options.post({ type: 'forgetSources' }, 'all');
   }
 
+  /** Tells lanes by what messages to us are known. To be said when they run, and whenever our static key changes. */
+  tellIdentity(): void {
+    this.#cookieSecretBornMs = Number.NEGATIVE_INFINITY;
+    this.#options.post({ type: 'identity', mac1Key: this.machine.mac1Key }, 'all');
+  }
+
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
-    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
+    if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
     peer.endpointSerial += 1;
     this.#options.post({ type: 'endpoint', peer: peer.id, endpoint, serial: peer.endpointSerial }, 'all');
@@ -179,7 +186,7 @@ export class ControlLane {
   take(event: LaneEvent, lane: number): void {
     switch (event.type) {
       case 'handshake':
-        this.#takeHandshake(event.message, event.source);
+        this.#takeHandshake(event.message, event.source, event.needsCookie);
         break;
       case 'want':
         this.#wanted(event.peer);
@@ -233,6 +240,13 @@ export class ControlLane {
     return counts;
   }
 
+  /** Number of peers that get smaller datagram groups than the kernel takes. */
+  heldGroupPeersCount(): number {
+    let count = 0;
+    for (const id of this.peers.keys()) if (this.offloads.status(id).retrySeconds !== null) count += 1;
+    return count;
+  }
+
   close(): void {
     this.offloads.close();
     this.#installs.close();
@@ -274,17 +288,25 @@ export class ControlLane {
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
 
-  /** With many handshake messages waiting, each must prove its address by a cookie, for a while (paper 5.3). */
-  #takeHandshake(message: Uint8Array, source: Endpoint): void {
+  /** The lane says whether a message must prove its address by a cookie: too many came (paper 5.3). */
+  #takeHandshake(message: Uint8Array, source: Endpoint, needsCookie: boolean): void {
+    Atomics.sub(this.#options.handshakesPending, 0, 1);
     const now = nowMs();
-    const waiting = Atomics.sub(this.#options.handshakesPending, 0, 1);
-    if (waiting >= UNDER_LOAD_MESSAGES) this.#underLoadUntilMs = now + UNDER_LOAD_MS;
-    const underLoad = now < this.#underLoadUntilMs;
-    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), underLoad) : REFUSED;
+    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), needsCookie) : REFUSED;
+    if (needsCookie) this.#tellCookieSecret();
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
     this.#carryOut(actions);
     for (const peer of new Set(actions.map((action) => action.peer))) if (peer !== null) this.#evaluateId(peer);
+  }
+
+  /** Lanes must know the cookies of those who come back with one. */
+  #tellCookieSecret(): void {
+    const secret = this.machine.cookieSecret;
+    if (secret === null || secret.bornMs === this.#cookieSecretBornMs) return;
+    this.#cookieSecretBornMs = secret.bornMs;
+    this.#options.post({ type: 'cookieSecret', ...secret }, 'all');
+    secret.key.fill(0);
   }
 
   /** A lane's wish that crossed with a new keypair is void. */
@@ -306,7 +328,7 @@ export class ControlLane {
   #roamed({ peer: id, endpoint, serial }: Extract<LaneEvent, { type: 'roamed' }>, lane: number): void {
     const peer = this.peers.get(id);
     if (peer === undefined || serial !== peer.endpointSerial) return;
-    if (!isSameAddress(peer.endpoint, endpoint)) this.offloads.moved(id);
+    if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: id, endpoint, serial }, { except: lane });
   }
@@ -331,7 +353,7 @@ export class ControlLane {
     peer.timer = null;
     if (!this.#isUp) return;
     this.offloads.touch(peer.id);
-    this.#carryOut(this.machine.activity(peer.id, timesOf(peer), nowMs(), Date.now()));
+    this.#carryOut(this.machine.activity(peer.id, timesOf(peer.cells), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
     const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
     const { UNANSWERED_SINCE_MS, OWED_SINCE_MS } = PEER_CELL;
@@ -455,6 +477,7 @@ export class ControlLane {
 
   #send(action: Extract<Action, { kind: 'send' }>): void {
     const peer = action.peer === null ? undefined : this.peers.get(action.peer);
+    if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
     if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
     const to = action.to ?? peer?.endpoint ?? null;
@@ -470,20 +493,4 @@ export class ControlLane {
 /** CLOCK_MONOTONIC in milliseconds: the same clock that lanes read. */
 export function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
-}
-
-/** Whether two endpoints are the same remote address; the local one may differ. */
-function isSameAddress(left: Endpoint | null, right: Endpoint): boolean {
-  return left !== null && left.port === right.port && Buffer.compare(left.address, right.address) === 0;
-}
-
-function timesOf(peer: ControlPeer): PeerTimes {
-  const { cells } = peer;
-  return {
-    unansweredSinceMs: cells[PEER_CELL.UNANSWERED_SINCE_MS],
-    owedSinceMs: cells[PEER_CELL.OWED_SINCE_MS],
-    lastDataReceivedMs: cells[PEER_CELL.LAST_DATA_RECEIVED_MS],
-    lastSentMs: cells[PEER_CELL.LAST_SENT_MS],
-    lastReceivedMs: cells[PEER_CELL.LAST_RECEIVED_MS],
-  };
 }

@@ -144,17 +144,20 @@ export class DevicePeers {
   }
 
   #settingsOf(peer: ControlPeer): PeerSettings {
-    const { machine } = this.#control;
+    const { machine, offloads } = this.#control;
+    const { lastHandshakeRealMs, cipher } = machine.status(peer.id);
     const { receivedBytes, sentBytes } = this.#control.transfer(peer);
     return {
       publicKey: machine.peerPublicKey(peer.id),
       presharedKey: machine.presharedKey(peer.id),
       endpoint: peer.endpoint === null ? null : numericEndpointOf(peer.endpoint),
-      latestHandshakeMs: machine.status(peer.id).lastHandshakeRealMs,
+      latestHandshakeMs: lastHandshakeRealMs,
       txBytes: sentBytes,
       rxBytes: receivedBytes,
       persistentKeepaliveSeconds: peer.persistentKeepaliveSeconds,
       allowedIps: this.#owners.of(peer.id),
+      isGigatun: offloads.status(peer.id).isGigatun,
+      cipher,
     };
   }
 

@@ -9,6 +9,7 @@
  * wait, and commands are taken from the port when the eventfd says so.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { HandshakeGate } from './inbound/handshake-gate.ts';
 import { InboundPath } from './inbound/receive.ts';
 import { LaneContext, type LaneLimits } from './lane-context.ts';
 import { ACTIVITY, COUNTER } from './ledger/catalog.ts';
@@ -24,6 +25,7 @@ import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
+import { LiveIndices } from './tables/live-indices.ts';
 import { LaneKeypair, LanePeer } from './tables/peers.ts';
 
 /** The books are committed to shared memory at most this often while a lane is busy, and whenever a snapshot is taken. */
@@ -45,6 +47,8 @@ export interface LaneStart {
   readonly page: SharedArrayBuffer;
   /** Two Int32: handshake messages on their way to the control lane, and how many there may be. */
   readonly handshakesPending: SharedArrayBuffer;
+  /** Of LiveIndices. */
+  readonly liveIndices: SharedArrayBuffer;
   readonly timing: Timing;
   readonly limits: LaneLimits;
   readonly aead: 'auto' | 'openssl' | 'ipsec-mb';
@@ -67,6 +71,7 @@ class Lane {
   readonly #context: LaneContext;
   readonly #outbound: OutboundPath;
   readonly #inbound: InboundPath;
+  readonly #gate: HandshakeGate;
   readonly #handshakesPending: Int32Array;
   /** Keypairs by id. */
   readonly #keypairs: Map<number, LaneKeypair> = new Map();
@@ -94,7 +99,9 @@ class Lane {
     const notify = (event: LaneEvent): void => port.postMessage(event);
     this.#context = new LaneContext(addon, opened.handle, arena, ledger, start.timing, start.limits, notify);
     this.#outbound = new OutboundPath(this.#context, stagedPacketBytes);
-    this.#inbound = new InboundPath(this.#context, () => this.#admitHandshake());
+    const live = new LiveIndices(start.liveIndices);
+    this.#gate = new HandshakeGate(this.#context, live, (isWorthy) => this.#admitHandshake(isWorthy));
+    this.#inbound = new InboundPath(this.#context, this.#gate);
     this.#watched = READY.WAKE | READY.TUN | (watchesLink ? READY.LINK : 0);
     this.#watched |= (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
     notify({ type: 'ready', wakeFd: opened.wakeFd, aead: opened.aead });
@@ -115,6 +122,7 @@ class Lane {
   }
 
   close(): void {
+    this.#gate.close();
     this.#commit();
     this.#context.native.closeLane(this.#context.handle);
     this.#port.close();
@@ -170,8 +178,9 @@ class Lane {
     ledger.commit();
   }
 
-  #admitHandshake(): boolean {
-    const max = Atomics.load(this.#handshakesPending, 1);
+  /** Half of the queue's places are kept for messages that are worth the work. */
+  #admitHandshake(isWorthy: boolean): boolean {
+    const max = Atomics.load(this.#handshakesPending, 1) / (isWorthy ? 1 : 2);
     if (Atomics.add(this.#handshakesPending, 0, 1) < max) return true;
     Atomics.sub(this.#handshakesPending, 0, 1);
     return false;
@@ -193,6 +202,13 @@ class Lane {
         break;
       case 'mtu':
         this.#context.limits.mtu = command.mtu;
+        break;
+      case 'identity':
+        this.#gate.setIdentity(command.mac1Key);
+        break;
+      case 'cookieSecret':
+        this.#gate.setCookieSecret(command.key, command.bornMs);
+        command.key.fill(0);
         break;
       case 'collect':
         collectGarbage();

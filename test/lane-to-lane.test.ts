@@ -10,6 +10,7 @@ import { encodePacket, type IpHeader, type Packet } from './reference/ip.ts';
 import { splitSuperPacket } from './reference/split.ts';
 import { bytesFrom, ipv4Header, ipv6Header, tcpHeader } from './support/arbitrary-packets.ts';
 import { endpointOf, FakeLane } from './support/fake-lane.ts';
+import { openGate } from './support/handshake-gate.ts';
 import { packetsOf, withoutId } from './support/tun-writes.ts';
 import { superFromTun, unsummedFromTun } from './support/virtio.ts';
 
@@ -35,7 +36,7 @@ function openPair(udpSuperPackets = false): { sender: Sender; receiver: Receiver
   for (const lane of [out, into]) lane.routeAllTo(0);
   return {
     sender: { lane: out, path: new OutboundPath(out.context, 1_500) },
-    receiver: { lane: into, path: new InboundPath(into.context, () => true) },
+    receiver: { lane: into, path: new InboundPath(into.context, openGate(into)) },
   };
 }
 

@@ -9,13 +9,16 @@ import { openPage } from '../src/ledger/page.ts';
 import { readPage } from '../src/ledger/snapshot.ts';
 import { CIPHER, READY } from '../src/native/layout.ts';
 import { WIREGUARD_TIMING } from '../src/protocol/constants.ts';
+import { mac1Key } from '../src/protocol/mac.ts';
 import { buildAllowedIps } from '../src/tables/allowed-ips.ts';
 import { KeypairMemory } from '../src/tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from '../src/tables/lane-messages.ts';
+import { LiveIndices } from '../src/tables/live-indices.ts';
 import { peerMemoryBytes } from '../src/tables/peers.ts';
 import { bytesFrom, udpPacketBytes } from './support/arbitrary-packets.ts';
 import { FakeAddon } from './support/fake-addon.ts';
 import { endpointOf, keyOf, openMessage, padded, transportMessage } from './support/fake-lane.ts';
+import { GATE_PUBLIC_KEY, genuine } from './support/handshake-gate.ts';
 import { plainFromTun } from './support/virtio.ts';
 
 const fake = vi.hoisted((): { addon: FakeAddon | null } => ({ addon: null }));
@@ -65,6 +68,7 @@ function run(steps: readonly (Step | LaneCommand[])[]): LaneEvent[] {
     udp6Fd: -1,
     page,
     handshakesPending,
+    liveIndices: LiveIndices.allocate(),
     timing: WIREGUARD_TIMING,
     limits: { gsoDatagramsMax: 64, tcpSuperPackets: true, udpSuperPackets: false, mtu: 1_420 },
     aead: 'auto',
@@ -205,9 +209,10 @@ describe('a lane', () => {
   it.each([4_096, 512])(
     'hands over handshake messages while fewer than %i, as it was told, are on their way',
     (max) => {
-      const handshake = Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144));
+      const handshake = genuine(Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144)));
+      const identity: LaneCommand = { type: 'identity', mac1Key: mac1Key(GATE_PUBLIC_KEY) };
       new Int32Array(handshakesPending).set([max - 1, max]);
-      const events = run([fromSocket(handshake, handshake)]);
+      const events = run([[identity], fromSocket(handshake, handshake)]);
       expect(events.filter(({ type }) => type === 'handshake').length).toBe(1);
       expect(new Int32Array(handshakesPending)[0]).toBe(max);
       expect(readPage(page, 'lane').drops.IN_HANDSHAKE_QUEUE).toBe(1);

@@ -20,8 +20,8 @@ import {
   unused,
 } from './support/tidy-rules.ts';
 
-const NATIVE_LINES_MAX = 2600;
-const NATIVE_VERBS_MAX = 16;
+const NATIVE_LINES_MAX = 3000;
+const NATIVE_VERBS_MAX = 17;
 
 const all = projectFiles();
 const below = (folder: RegExp, end: RegExp): ProjectFile[] =>
@@ -110,12 +110,12 @@ describe('the catalogs', () => {
 });
 
 describe('native code', () => {
-  it('is a device, not a home: 2,600 lines of code at most', () => {
+  it('is a device, not a home: 3,000 lines of code at most', () => {
     expect(codeLines([planted('native/core/x.c', '// a\n\nint b; // c\n/* d\n e */\n')])).toBe(1);
     expect(codeLines(below(/^native\/(core|binding)\//, /\.[ch]$/))).toBeLessThanOrEqual(NATIVE_LINES_MAX);
   });
 
-  it('has 16 verbs at most, each of them defined by the binding', () => {
+  it('has 17 verbs at most, each of them defined by the binding', () => {
     const face = /interface Addon \{([\s\S]*?)\n\}/.exec(readProjectFile('src/native/types.ts').text)?.[1] ?? '';
     const verbs = [...face.matchAll(/^ {2}(\w+)\(/gm)].flatMap(([, name]) => name ?? []);
     const binding = below(/^native\/binding\//, /\.c$/).map(({ text }) => text);

@@ -1,4 +1,5 @@
 // Verbs that open and ask after descriptors; none is on the hot path.
+#include "../core/process.h"
 #include "binding.h"
 
 static bool read_optional_descriptor(napi_env env, napi_value object, const char *name, int *fd) {
@@ -126,10 +127,24 @@ static napi_value thread_usage(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// (capabilities to keep, or -1 to keep all and only forbid dumps). Returns the number of threads that were limited.
+static napi_value harden(napi_env env, napi_callback_info info) {
+  napi_value value;
+  double keep;
+  struct fault fault;
+  if (!read_arguments(env, info, 1, &value, NULL) || !read_integer(env, value, -1, 0x1p53 - 1, &keep)) return NULL;
+  int threads = process_forbid_dumps(&fault);
+  if (threads == 0 && keep >= 0) threads = process_limit((uint64_t)keep, &fault);
+  if (threads >= 0) return make_number(env, threads);
+  throw_fault(env, &fault);
+  return NULL;
+}
+
 bool define_open_verbs(napi_env env, napi_value exports) {
   return define_function(env, exports, "openTun", open_tun, NULL) &&
          define_function(env, exports, "openUdp", open_udp, NULL) &&
          define_function(env, exports, "linkInfo", link_info, NULL) &&
          define_function(env, exports, "wake", wake, NULL) &&
-         define_function(env, exports, "threadUsage", thread_usage, NULL);
+         define_function(env, exports, "threadUsage", thread_usage, NULL) &&
+         define_function(env, exports, "harden", harden, NULL);
 }

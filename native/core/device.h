@@ -34,6 +34,9 @@ struct link_info {
 // A `tx_queue_length` that is not negative is set first.
 int link_read(int tun_fd, const char *name, int tx_queue_length, struct link_info *info, struct fault *fault);
 
+// The same, read only, of a link in a network namespace that this process may not enter.
+int link_ask(int namespace_fd, const char *name, struct link_info *info, struct fault *fault);
+
 struct udp_options {
   int family; // 4 or 6
   uint16_t port;

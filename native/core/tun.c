@@ -99,33 +99,48 @@ static bool same_file(int a, int b) {
   return fstat(a, &stat_a) == 0 && fstat(b, &stat_b) == 0 && stat_a.st_ino == stat_b.st_ino;
 }
 
-// A socket in the namespace of the TUN, which may have been moved there; in the thread's own where the kernel does not
-// say. The thread is in its own namespace again when this returns.
-static int socket_beside(int tun_fd) {
+// The namespace of the TUN if that was moved to another one than the thread's; -1 where it was not, or the kernel does
+// not say. `*here` is the thread's own.
+static int moved_to(int tun_fd, int *here) {
   int there = tun_fd < 0 ? -1 : ioctl(tun_fd, TUNGETDEVNETNS);
-  int here = there < 0 ? -1 : open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-  bool moved = here >= 0 && !same_file(here, there) && setns(there, CLONE_NEWNET) == 0;
+  *here = there < 0 ? -1 : open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (*here >= 0 && !same_file(*here, there)) return there;
+  if (there >= 0) close(there);
+  return -1;
+}
+
+// A socket in the namespace `there`, or in the thread's own for -1. The thread is in its own again when this returns.
+static int socket_in(int there, int here) {
+  if (there >= 0 && setns(there, CLONE_NEWNET) < 0) return -1;
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   int number = errno;
-  if (moved && setns(here, CLONE_NEWNET) < 0 && fd >= 0) {
+  if (there >= 0 && setns(here, CLONE_NEWNET) < 0 && fd >= 0) {
     number = errno;
     close(fd);
     fd = -1;
   }
-  if (here >= 0) close(here);
-  if (there >= 0) close(there);
   errno = number;
   return fd;
+}
+
+static int read_in(int there, int here, const char *name, int tx_queue_length, struct link_info *info,
+                   struct fault *fault) {
+  int fd = socket_in(there, here);
+  if (fd < 0 && errno == EPERM && tx_queue_length < 0) return link_ask(there, name, info, fault);
+  if (fd < 0) return fault_system(fault, errno, "socket");
+  int result = tx_queue_length < 0 ? 0 : set_tx_queue_length(fd, name, tx_queue_length, fault);
+  if (result == 0) result = query_link(fd, name, info, fault);
+  close(fd);
+  return result;
 }
 
 int link_read(int tun_fd, const char *name, int tx_queue_length, struct link_info *info, struct fault *fault) {
   struct ifreq request = {0};
   memcpy(request.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
   if (tun_fd >= 0 && ioctl(tun_fd, TUNGETIFF, &request) < 0) return fault_system(fault, errno, "ioctl TUNGETIFF");
-  int fd = socket_beside(tun_fd);
-  if (fd < 0) return fault_system(fault, errno, "socket");
-  int result = tx_queue_length < 0 ? 0 : set_tx_queue_length(fd, request.ifr_name, tx_queue_length, fault);
-  if (result == 0) result = query_link(fd, request.ifr_name, info, fault);
-  close(fd);
+  int here, there = moved_to(tun_fd, &here);
+  int result = read_in(there, here, request.ifr_name, tx_queue_length, info, fault);
+  if (here >= 0) close(here);
+  if (there >= 0) close(there);
   return result;
 }

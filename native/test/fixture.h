@@ -32,5 +32,6 @@ void test_tun(void);
 void test_udp(void);
 void test_crypt(void);
 void test_wait(void);
+void test_process(void);
 
 #endif

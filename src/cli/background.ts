@@ -1,86 +1,68 @@
 /**
- * The background form of `gigatun up`: starts this program again, detached and with its output in a log file, passes on
- * what it says while it starts, and ends when it is ready or has failed.
+ * The background form of `gigatun up` and of `gigatun IFACE`: starts this program again, detached, passes on what it says
+ * while it starts, and ends when it is ready or has failed. What is needed only then is loaded while that one starts.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import type { LoadedConfig } from '../control/config-load.ts';
-import type { TunnelConfig } from '../control/config-types.ts';
-import { isAlive } from '../control/control-server.ts';
 import { logPath, prepareRunDirectory, runDirectory, socketPath } from '../control/run-directory.ts';
 import { asGigatunError } from '../control/system-error.ts';
-import { GigatunError } from '../errors.ts';
-import { heapOptions } from '../memory/budget.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { say } from './print.ts';
-import { parseStartMessage, READY_FD, READY_FD_VARIABLE } from './start-channel.ts';
-import type { UpOptions } from './up.ts';
+import { READY_FD, READY_FD_VARIABLE } from './start-channel.ts';
 
-/** So much of the log's end is shown when the start failed without a word. */
-const LOG_LINES_SHOWN = 10;
+export interface BackgroundStart {
+  /** Interface name. */
+  readonly name: string;
+  /** For node. */
+  readonly nodeArgs: readonly string[];
+  /** For this program; with them it stays in the foreground. */
+  readonly args: readonly string[];
+  /** Where its stderr goes: to a file of the run directory, emptied first, or where this process's goes. */
+  readonly log: 'file' | 'stderr';
+  readonly env?: Readonly<Record<string, string>>;
+  /** Open descriptors that it gets from number FIRST_PASSED_FD on. */
+  readonly passedFds?: readonly number[];
+}
+
+/** First of the descriptors that are passed on. */
+export const FIRST_PASSED_FD: number = READY_FD + 1;
 
 /**
- * Starts a tunnel in the background and waits until it is ready.
+ * Starts this program in the background and waits until it is ready.
  *
- * @throws GigatunError what the background process said.
+ * @throws GigatunError what the background process said; BUSY when the interface is up already.
  */
-export async function startInBackground(loaded: LoadedConfig, options: UpOptions): Promise<number> {
+export async function startInBackground(start: BackgroundStart): Promise<void> {
   const directory = resolve(runDirectory());
   prepareRunDirectory(directory);
-  if (await isAlive(socketPath(directory, loaded.name))) {
-    throw new GigatunError('BUSY', `${loaded.name} is up already; end it with: gigatun down ${loaded.name}`);
-  }
-  const log = logPath(directory, loaded.name);
-  const child = spawnDetached(loaded, options, directory, log);
+  // Before the log is emptied: it may be of one that runs.
+  if (existsSync(socketPath(directory, start.name)))
+    await (await import('../control/name-wait.ts')).untilNameFree(directory, start.name);
+  const log = start.log === 'file' ? logPath(directory, start.name) : null;
+  const child = spawnDetached(start, directory, log);
+  const exited = new Promise<string>((done) => {
+    child.once('error', (error) => done(error.message));
+    child.once('exit', (status, signal) => done(signal ?? `exit code ${status}`));
+  });
   const passOn = (): void => {
     child.kill('SIGTERM');
   };
   process.on('SIGINT', passOn).on('SIGTERM', passOn);
-  await untilReady(child, log);
+  await (await import('./start-wait.ts')).untilReady(child.stdio[READY_FD] as Readable, exited, log);
   child.unref();
-  say(`gigatun: ${loaded.name} is up`);
-  return EXIT_OK;
 }
 
-function spawnDetached(
-  { path, config }: LoadedConfig,
-  options: UpOptions,
-  directory: string,
-  log: string,
-): ChildProcess {
-  const flags = [
-    ...(options.lanes === undefined ? [] : ['--lanes', `${options.lanes}`]),
-    ...(options.memory === undefined ? [] : ['--memory', `${options.memory / 1e6}`]),
-    ...(options.books === false ? ['--no-books'] : []),
-    ...(options.mtu === undefined ? [] : ['--mtu', `${options.mtu}`]),
-  ];
+function spawnDetached(start: BackgroundStart, directory: string, log: string | null): ChildProcess {
   const script = process.argv[1] ?? '';
-  const env = { ...process.env, [READY_FD_VARIABLE]: `${READY_FD}`, GIGATUN_RUN_DIR: directory };
-  const logFd = openLog(log);
+  const args = [...process.execArgv, ...start.nodeArgs, script, ...start.args];
+  const env = { ...process.env, ...start.env, [READY_FD_VARIABLE]: `${READY_FD}`, GIGATUN_RUN_DIR: directory };
+  const logFd = log === null ? 2 : openLog(log);
   try {
-    return spawn(
-      process.execPath,
-      [...process.execArgv, ...heapFlags(config, options), script, 'up', path, '--foreground', ...flags],
-      {
-        cwd: '/',
-        detached: true,
-        env,
-        stdio: ['ignore', logFd, logFd, 'pipe'],
-      },
-    );
+    const stdio = ['ignore', logFd, logFd, 'pipe', ...(start.passedFds ?? [])] as const;
+    return spawn(process.execPath, args, { cwd: '/', detached: true, env, stdio: [...stdio] });
   } finally {
-    closeSync(logFd);
+    if (log !== null) closeSync(logFd);
   }
-}
-
-/** Under a cap, the main thread's heap has its limit too: it can only be set when a process starts. */
-function heapFlags({ settings, peers }: TunnelConfig, options: UpOptions): string[] {
-  const capBytes = options.memory ?? settings.memoryCapBytes;
-  const lanes = options.lanes ?? settings.lanes ?? 1;
-  return capBytes === null ? [] : heapOptions(capBytes, { lanes, peers: peers.length });
 }
 
 /** Starts each run with an empty log: it lies in memory. */
@@ -90,32 +72,4 @@ function openLog(log: string): number {
   } catch (error) {
     throw asGigatunError(error, `open ${log}`);
   }
-}
-
-/** Resolves at `ready`; throws what the child failed with, or, when it died without a word, the end of its log. */
-async function untilReady(child: ChildProcess, log: string): Promise<void> {
-  const exited = new Promise<string>((done) => {
-    child.once('error', (error) => done(error.message));
-    child.once('exit', (status, signal) => done(signal ?? `exit code ${status}`));
-  });
-  const pipe = child.stdio[READY_FD];
-  for await (const line of createInterface({ input: pipe as Readable })) {
-    const message = parseStartMessage(line);
-    if (message?.kind === 'report') say(message.text);
-    if (message?.kind === 'ready') return;
-    if (message?.kind === 'error') {
-      await exited;
-      throw message.error;
-    }
-  }
-  const how = await exited;
-  throw new GigatunError(
-    'GONE',
-    `the background process ended before it was ready (${how}); its log ${log} ends:\n${tailOf(log)}`,
-  );
-}
-
-function tailOf(log: string): string {
-  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
-  return lines.slice(-LOG_LINES_SHOWN).join('\n');
 }

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { readLanes, readMemory, readMtu, type ValueReader } from '../control/config-values.ts';
+import type { DaemonOptions } from './daemon.ts';
 import { EXIT_MEANINGS, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-code.ts';
 import { endWithReader, sayError } from './print.ts';
 import type { UpOptions } from './up.ts';
@@ -17,7 +18,9 @@ Examples:
   gigatun show                   peers, handshakes, transfer
   gigatun stats wg0 --watch      where each microsecond goes, every second
   gigatun doctor                 what limits throughput here, and what to change
+  gigatun reload wg0             apply its file as it is now
   gigatun down wg0
+  gigatun wg0                    an empty interface, for wg and wg-quick to configure
   gigatun demo                   a tunnel between two namespaces, measured
   gigatun bench --stages         what each stage costs on this machine
 `;
@@ -26,8 +29,15 @@ const ENVIRONMENT = `
 Environment:
   LOG_LEVEL                        verbose, debug, info, warn, error or silent
   GIGATUN_RUN_DIR                  control sockets and logs (default /run/gigatun)
+  WG_SUDO                          1: keep all privileges while a tunnel runs
   GIGATUN_AEAD                     auto, openssl or ipsec-mb (default auto: the fastest that is there)
   WG_ENDPOINT_RESOLUTION_RETRIES   tries to look an endpoint's name up (default 15, or infinity)
+
+Environment of gigatun INTERFACE:
+  GIGATUN_LANES, GIGATUN_MEMORY, GIGATUN_OFFLOADS, GIGATUN_ANNOUNCE, GIGATUN_TX_QUEUE_LENGTH
+                                   as the settings of a file behind #gigatun:
+  WG_PROCESS_FOREGROUND=1          as --foreground
+  WG_TUN_FD, WG_UAPI_FD            numbers of open descriptors to use: the TUN, the listening UAPI socket
 `;
 
 /**
@@ -90,6 +100,8 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     )
     .option('--memory <mb>', 'cap of resident memory (default: #gigatun: Memory, else none)', readerOption(readMemory))
     .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))
+    .option('--no-drop-privileges', 'keep all capabilities while the tunnel runs (as WG_SUDO=1 does)')
+    .addOption(new Option('--disable-drop-privileges').hideHelp())
     .addOption(new Option('--no-books', 'book no time, to measure what the books cost').hideHelp())
     .addHelpText('after', '\nExamples:\n  gigatun up ./wg0.conf\n  LOG_LEVEL=debug gigatun up -f --lanes 2 wg0\n')
     .action(async (config: string, options: UpOptions) => finish(await (await import('./up.ts')).up(config, options)));
@@ -100,6 +112,54 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     .argument('<interface>', 'interface name, or the path of its NAME.conf')
     .addHelpText('after', '\nExample:\n  gigatun down wg0\n')
     .action(async (name: string) => finish(await (await import('./down.ts')).down(name)));
+  addReloadCommand(program, finish);
+  addDaemonCommand(program, finish);
+}
+
+function addReloadCommand(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('reload')
+    .summary('apply a changed file to a running tunnel')
+    .description(
+      'Reads the file of a running tunnel again and applies what differs: keys, port, mark, peers, addresses, routes, ' +
+        'rules, MTU, name servers. Sessions of peers that stay are kept; hooks are not run. On any failure nothing is changed.',
+    )
+    .argument('<interface>', 'interface name, or the path of its NAME.conf')
+    .option('-n, --dry-run', 'show what would change, and change nothing')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  gigatun reload --dry-run wg0\n  gigatun reload wg0\n')
+    .action(async (name: string, options: { dryRun?: true; json?: true }) => {
+      const { reload } = await import('./reload.ts');
+      finish(await reload(name, { dryRun: options.dryRun === true, json: options.json === true }));
+    });
+}
+
+function addDaemonCommand(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('daemon')
+    .summary('open an interface for wg and wg-quick to configure')
+    .description(
+      'Opens an interface without keys, peers and addresses, which wg and wg-quick configure over its UAPI socket, as they ' +
+        'do with wireguard-go. Returns when both are there. The short form, which wg-quick calls, is: gigatun [-f] INTERFACE; ' +
+        'an interface that is called like a command needs the long one, or: gigatun [-f] -- INTERFACE.',
+    )
+    .argument('<interface>', 'interface name')
+    .option('-f, --foreground', 'stay in the foreground and log to stderr')
+    .option(
+      '--lanes <n>',
+      'worker threads that move packets, or auto (default: GIGATUN_LANES, else 1)',
+      readerOption(readLanes),
+    )
+    .option('--memory <mb>', 'cap of resident memory (default: GIGATUN_MEMORY, else none)', readerOption(readMemory))
+    .option('--no-drop-privileges', 'keep all capabilities while the interface is there (as WG_SUDO=1 does)')
+    .addOption(new Option('--disable-drop-privileges').hideHelp())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  WG_QUICK_USERSPACE_IMPLEMENTATION=gigatun wg-quick up wg0\n  gigatun wg0 && wg setconf wg0 wg0.conf\n',
+    )
+    .action(async (name: string, options: DaemonOptions) =>
+      finish(await (await import('./daemon.ts')).daemon(name, options)),
+    );
 }
 
 function addFigureCommands(program: Command, finish: (exitCode: number) => void): void {

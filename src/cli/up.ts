@@ -4,19 +4,23 @@
  */
 import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
-import { createLogger, type Logger, logLevelOf } from '../control/log.ts';
+import type { TunnelConfig } from '../control/config-types.ts';
+import type { Logger } from '../control/log.ts';
+import type { PrivilegeNeeds } from '../control/privileges.ts';
 import { runDirectory } from '../control/run-directory.ts';
-import { asGigatunError, messageOf } from '../control/system-error.ts';
-import { bringUp, type Tunnel, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
-import { GigatunError } from '../errors.ts';
+import { bringUp, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
+import { heapOptions } from '../memory/budget.ts';
+import { openUapi } from '../uapi/server.ts';
+import { aeadFromEnvironment } from './aead.ts';
 import { startInBackground } from './background.ts';
-import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.ts';
+import { EXIT_OK } from './exit-code.ts';
 import { say } from './print.ts';
+import { isDropWanted, type PrivilegeOptions } from './privilege-options.ts';
 import { releaseMemory } from './release-memory.ts';
-import { openStartChannel, type StartChannel } from './start-channel.ts';
+import { type LogLevels, type Service, type ServiceStart, serve } from './serve.ts';
 import { packageVersion } from './version.ts';
 
-export interface UpOptions {
+export interface UpOptions extends PrivilegeOptions {
   readonly foreground?: true;
   /** Worker threads. */
   readonly lanes?: number;
@@ -28,77 +32,76 @@ export interface UpOptions {
   readonly books?: boolean;
 }
 
-/** A terminal and a program around this one may both pass on one Ctrl-C: within this time, two signals are one. */
-const ECHO_LIMIT_MS = 500;
-/** How long a broken program, or one that is told twice to end, may take to clean up. */
-const BROKEN_LIMIT_MS = 10_000;
-/** How long this process may live on when everything is closed. */
-const LINGER_LIMIT_MS = 2_000;
+const LOG_LEVELS: LogLevels = { foreground: 'info', background: 'error' };
 
 export async function up(argument: string, options: UpOptions): Promise<number> {
-  if (options.foreground !== true) return await startInBackground(loadConfig(argument), options);
-  const channel = openStartChannel();
-  const stop = new AbortController();
-  const force = new AbortController();
-  stopOnSignals(stop, force);
-  try {
-    return await stayUp(argument, options, channel, stop, force.signal);
-  } catch (error) {
-    if (!channel.fail(error)) throw error;
-    return exitCodeOf(error);
-  } finally {
-    setTimeout(() => process.exit(), LINGER_LIMIT_MS).unref();
-  }
+  if (options.foreground === true) return await serve(LOG_LEVELS, (request) => start(argument, options, request));
+  const loaded = loadConfig(argument);
+  await startInBackground({
+    name: loaded.name,
+    nodeArgs: heapFlags(loaded.config, options),
+    args: ['up', loaded.path, '--foreground', ...flagsOf(options)],
+    log: 'file',
+  });
+  say(`gigatun: ${loaded.name} is up`);
+  return EXIT_OK;
 }
 
-async function stayUp(
-  argument: string,
-  options: UpOptions,
-  channel: StartChannel,
-  stop: AbortController,
-  force: AbortSignal,
-): Promise<number> {
-  const log = createLogger(logLevelOf(process.env.LOG_LEVEL, channel.background ? 'error' : 'info', channel.report));
-  stopWhenBroken(stop, log);
-  const { name, configMs, tunnel } = await start(argument, options, channel, log, stop.signal, force);
-  closeWhenStopped(tunnel, stop.signal);
-  log.info('up', { name, configMs, ...tunnel.phasesMs });
-  channel.ready();
-  releaseMemory();
-  const { reason, error } = await tunnel.closed;
-  log.info('down', { name, reason });
-  if (error === null) return EXIT_OK;
-  log.error(error.message, { name });
-  if (!channel.background) say(`gigatun: ${name} ended: ${error.message}`);
-  return EXIT_FAILURE;
+function flagsOf(options: UpOptions): string[] {
+  const { lanes, memory, books, mtu } = options;
+  return [
+    ...(isDropWanted(options) ? [] : ['--no-drop-privileges']),
+    ...(lanes === undefined ? [] : ['--lanes', `${lanes}`]),
+    ...(memory === undefined ? [] : ['--memory', `${memory / 1e6}`]),
+    ...(books === false ? ['--no-books'] : []),
+    ...(mtu === undefined ? [] : ['--mtu', `${mtu}`]),
+  ];
+}
+
+/** Under a cap, the main thread's heap has its limit too: it can only be set when a process starts. */
+function heapFlags({ settings, peers }: TunnelConfig, options: UpOptions): string[] {
+  const capBytes = options.memory ?? settings.memoryCapBytes;
+  const lanes = options.lanes ?? settings.lanes ?? 1;
+  return capBytes === null ? [] : heapOptions(capBytes, { lanes, peers: peers.length });
 }
 
 /** A function of its own, so that the configuration, which may be megabytes, is forgotten when the tunnel is up. */
-async function start(
-  argument: string,
-  options: UpOptions,
-  channel: StartChannel,
-  log: Logger,
-  signal: AbortSignal,
-  force: AbortSignal,
-): Promise<{ name: string; configMs: number; tunnel: Tunnel }> {
+async function start(argument: string, options: UpOptions, request: ServiceStart): Promise<Service> {
   const startedMs = performance.now();
   const loaded = loadConfig(argument);
   const configMs = Math.round(performance.now() - startedMs);
-  for (const warning of loaded.warnings) channel.report(warning);
-  const request = { ...requestOf(loaded, options, channel, log), signal, force };
-  return { name: loaded.name, configMs, tunnel: await bringUp(request, await loadTools(options)) };
+  for (const warning of loaded.warnings) request.channel.report(warning);
+  // It loads native code, so it is loaded here.
+  const { applyPrivileges, forbidDumps, planPrivileges } = await import('../control/privileges.ts');
+  forbidDumps();
+  const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options, request.log));
+  applyPrivileges(planPrivileges(privilegeNeeds(loaded.config, options)), request.log);
+  return {
+    name: loaded.name,
+    fields: { configMs, ...tunnel.phasesMs },
+    closed: tunnel.closed,
+    close: (end) => tunnel.close(end),
+    reload: () => tunnel.reload(),
+  };
 }
 
-function requestOf(
-  { name, config }: LoadedConfig,
-  options: UpOptions,
-  channel: StartChannel,
-  log: Logger,
-): Omit<TunnelRequest, 'signal' | 'force'> {
+function privilegeNeeds({ listenPort, interface: { hooks } }: TunnelConfig, options: UpOptions): PrivilegeNeeds {
+  return {
+    listenPort,
+    portMayChange: false,
+    commands: [...hooks.preDown, ...hooks.postDown],
+    drop: isDropWanted(options),
+    sudo: process.env.WG_SUDO,
+  };
+}
+
+function requestOf({ name, path, config }: LoadedConfig, options: UpOptions, request: ServiceStart): TunnelRequest {
+  const { channel, log, signal, force } = request;
   return {
     name,
     config,
+    load: () => loadConfig(path),
+    onReloaded: releaseMemory,
     lanes: options.lanes ?? null,
     memoryCapBytes: options.memory ?? null,
     mtu: options.mtu ?? null,
@@ -106,58 +109,18 @@ function requestOf(
     version: packageVersion(),
     log,
     report: channel.report,
+    signal,
+    force,
   };
 }
 
 /** Native code is loaded here and nowhere before. */
-async function loadTools(options: UpOptions): Promise<TunnelTools> {
+async function loadTools(options: UpOptions, log: Logger): Promise<TunnelTools> {
   const aead = aeadFromEnvironment(process.env.GIGATUN_AEAD);
   const { openDevice } = await import('../device.ts');
   return {
     openDevice: (request) => openDevice({ ...request, aead, bookTime: options.books !== false }),
+    openUapi: (name, device, onRemoved) => openUapi({ name, device, onRemoved, log }),
     run: runCommand,
   };
-}
-
-/** Reads GIGATUN_AEAD: the AEAD back end to use, or nothing for the fastest that is there. */
-export function aeadFromEnvironment(text: string | undefined): 'auto' | 'openssl' | 'ipsec-mb' {
-  const wanted = text ?? 'auto';
-  if (wanted === 'auto' || wanted === '' || wanted === 'openssl' || wanted === 'ipsec-mb')
-    return wanted === '' ? 'auto' : wanted;
-  throw new GigatunError('CONFIG', `expected GIGATUN_AEAD to be auto, openssl or ipsec-mb, got '${wanted}'`);
-}
-
-/** SIGTERM, SIGINT and SIGHUP ask for an end; asking again ends the hooks of the way down, too, and limits the time of all. */
-function stopOnSignals(stop: AbortController, force: AbortController): void {
-  let forceFromMs = Number.POSITIVE_INFINITY;
-  const take = (signal: NodeJS.Signals): void => {
-    if (performance.now() >= forceFromMs) {
-      force.abort();
-      setTimeout(() => process.exit(EXIT_FAILURE), BROKEN_LIMIT_MS).unref();
-    } else if (!stop.signal.aborted) {
-      forceFromMs = performance.now() + ECHO_LIMIT_MS;
-      stop.abort(new GigatunError('GONE', `stopped by ${signal}`));
-    }
-  };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, take);
-}
-
-/** A broken program still takes its rules and routes with it, if it can. */
-function stopWhenBroken(stop: AbortController, log: Logger): void {
-  const broken = (cause: unknown): void => {
-    log.error(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
-    setTimeout(() => process.exit(EXIT_FAILURE), BROKEN_LIMIT_MS).unref();
-    stop.abort(new GigatunError('INTERNAL', `broken program, please report: ${messageOf(cause)}`, { cause }));
-  };
-  process.on('uncaughtException', broken);
-  process.on('unhandledRejection', broken);
-}
-
-function closeWhenStopped(tunnel: Tunnel, signal: AbortSignal): void {
-  const close = (): void => {
-    const error = asGigatunError(signal.reason, 'go on');
-    void tunnel.close({ reason: error.message, error: error.code === 'GONE' ? null : error });
-  };
-  if (signal.aborted) close();
-  else signal.addEventListener('abort', close, { once: true });
 }

@@ -1,6 +1,6 @@
 /** From what somebody typed to a parsed configuration: finds the file, names the interface after it, reads it, warns about who else can. */
 import { readFileSync, type Stats, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { GigatunError } from '../errors.ts';
 import { parseConfig } from './config-file.ts';
 import type { TunnelConfig } from './config-types.ts';
@@ -97,10 +97,24 @@ function attempt<T>(argument: string, action: () => T): T {
   }
 }
 
-/** The file holds a private key, and its hooks run as whoever brings it up. */
+/** The file holds a private key, and its hooks run as whoever brings it up. Root may do all that anyway. */
 function accessWarnings(path: string, stats: Stats): string[] {
   const warnings: string[] = [];
-  if ((stats.mode & 0o004) !== 0) warnings.push(`${path}: warning: everybody may read the private key; chmod 600 it`);
-  if ((stats.mode & 0o022) !== 0) warnings.push(`${path}: warning: others may change this file; chmod 600 it`);
+  const warn = (text: string): number => warnings.push(`${path}: warning: ${text}`);
+  if ((stats.mode & 0o004) !== 0) warn('everybody may read the private key; chmod 600 it');
+  else if ((stats.mode & 0o040) !== 0 && isForeign(stats.gid, process.getegid?.()))
+    warn(`group ${stats.gid} may read the private key; chmod 600 it`);
+  if ((stats.mode & 0o022) !== 0) warn('others may change this file; chmod 600 it');
+  if (isForeign(stats.uid, process.geteuid?.())) warn(`user ${stats.uid} owns this file and may change it; chown it`);
+  const directory = dirname(path);
+  const { mode, uid } = statSync(directory);
+  // Under the sticky bit only its owner may replace a file.
+  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) warn(`others may replace this file; chmod 755 ${directory}`);
+  else if (isForeign(uid, process.geteuid?.()))
+    warn(`user ${uid} owns ${directory} and may replace this file; move it`);
   return warnings;
+}
+
+function isForeign(id: number, own: number | undefined): boolean {
+  return id !== 0 && id !== own;
 }

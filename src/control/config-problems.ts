@@ -8,8 +8,13 @@ import type { Place } from './config-lines.ts';
 /** So many problems are printed; of the rest, the number. */
 const PROBLEMS_SHOWN_MAX = 50;
 const QUOTE_LENGTH_MAX = 60;
-/** 42 base64 or hexadecimal digits in a row may be a key, wherever they stand. */
-const LOOKS_LIKE_KEY = /[A-Za-z0-9+/]{42}/;
+/**
+ * 42 base64 or hexadecimal digits in a row may be a key, wherever they stand; so may the rest of one, of which a slip of the
+ * hand has eaten the front: 16 digits of all kinds, or before the `=` that ends a key.
+ */
+const LOOKS_LIKE_KEY = /[A-Za-z0-9+/]{42}|[A-Za-z0-9+/]{16}=/;
+const LONG_WORDS = /[A-Za-z0-9+/]{16,}/g;
+const KINDS_OF_DIGIT: readonly RegExp[] = [/[A-Z]/, /[a-z]/, /[0-9]/];
 
 export class ConfigProblems {
   readonly #file: string;
@@ -52,7 +57,12 @@ export class ConfigProblems {
 
 /** A value as an error may show it: quoted, no control characters, not longer than is useful, and never a key. */
 export function quoteValue(text: string): string {
-  if (LOOKS_LIKE_KEY.test(text)) return 'a long word (not shown: it may be a key)';
+  if (mayHoldKey(text)) return 'a long word (not shown: it may be a key)';
   const short = text.length > QUOTE_LENGTH_MAX ? `${text.slice(0, QUOTE_LENGTH_MAX)}…` : text;
   return JSON.stringify(short).replaceAll(/\p{Cc}/gu, '?');
+}
+
+function mayHoldKey(text: string): boolean {
+  const words = text.match(LONG_WORDS) ?? [];
+  return LOOKS_LIKE_KEY.test(text) || words.some((word) => KINDS_OF_DIGIT.every((kind) => kind.test(word)));
 }

@@ -70,4 +70,8 @@ export interface PeerSettings {
   readonly rxBytes: number;
   readonly persistentKeepaliveSeconds: number;
   readonly allowedIps: readonly IpPrefix[];
+  /** Whether the peer has announced itself as gigatun; absent: not known. */
+  readonly isGigatun?: boolean;
+  /** Cipher of the keypair in use; null or absent while there is none. */
+  readonly cipher?: string | null;
 }

@@ -24,7 +24,7 @@ export function formatKey(key: Uint8Array): string {
 
 /** Draws a private key from the system's random source, clamped as Curve25519 wants it (RFC 7748, section 5). */
 export function generatePrivateKey(): Uint8Array {
-  return clamp(generatePresharedKey());
+  return clampPrivateKey(generatePresharedKey());
 }
 
 /** Draws 32 random bytes. */
@@ -40,7 +40,8 @@ export function publicKeyOf(privateKey: Uint8Array): Uint8Array {
   return Uint8Array.from(key.export({ format: 'der', type: 'spki' }).subarray(-KEY_LENGTH));
 }
 
-function clamp(key: Uint8Array): Uint8Array {
+/** A private key as Curve25519 uses it: a copy with five bits fixed (RFC 7748, section 5). */
+export function clampPrivateKey(key: Uint8Array): Uint8Array {
   const clamped = Uint8Array.from(key);
   clamped[0] = (clamped[0] ?? 0) & 0xf8;
   clamped[31] = ((clamped[31] ?? 0) & 0x7f) | 0x40;

@@ -73,6 +73,9 @@ function isSnapshot(value: unknown): value is DeviceSnapshot {
     hasNumbers(fields, ['takenAtMs', 'wallNs', 'rssBytes', 'processCpuNs', 'memoryCrossingsCount']) &&
     isNumberOrNull(fields.memoryCapBytes) &&
     isCounts(fields.peersByCipher) &&
+    Array.isArray(fields.heldOffloads) &&
+    fields.heldOffloads.every(isHeld) &&
+    hasNumbers(fields, ['heldGroupPeersCount']) &&
     Array.isArray(fields.lanes) &&
     fields.lanes.every(isLane) &&
     isLane(fields.total)

@@ -38,6 +38,7 @@ const ADVICE: ReadonlyMap<DropName, string> = new Map([
   ['IN_TUN_DOWN', 'set the interface up: ip link set up dev IFACE'],
   ['IN_TUN_REFUSED', 'the kernel refused super-packets: start with #gigatun: Offloads = none and compare'],
   ['IN_HANDSHAKE_QUEUE', 'many handshakes at once, or a flood of them'],
+  ['IN_HANDSHAKE_RATE', 'a flood of handshakes; strangers must show a cookie, and so come in one retry later'],
   ['IN_HANDSHAKE_BAD', 'check keys and clocks of both ends; strangers who scan the port cause some'],
 ]);
 

@@ -1,7 +1,7 @@
 /**
  * Inbound, receive: one turn of the inbound direction, from a socket to the TUN. One native call brings datagrams,
  * several in one where GRO joined them; each is told apart by its type. Transport messages become UNSEAL descriptors of
- * a batch, which then passes the other stages; handshake messages go to the control lane.
+ * a batch, which then passes the other stages; handshake messages go to the gate before the control lane.
  *
  *     receiveUdp -> parse -> [unseal -> RX history -> verify -> coalesce -> write]
  *
@@ -15,7 +15,6 @@ import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
 import { LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
-import { readEndpoint } from '../packet/endpoint.ts';
 import {
   COOKIE_REPLY,
   INITIATION,
@@ -30,6 +29,7 @@ import {
 } from '../protocol/constants.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 import { InboundBatch } from './batch.ts';
+import type { HandshakeGate } from './handshake-gate.ts';
 import { unsealBatch } from './unseal.ts';
 import { Verifier } from './verify.ts';
 
@@ -43,15 +43,14 @@ export class InboundPath {
   readonly #lane: LaneContext;
   readonly #batch: InboundBatch = new InboundBatch();
   readonly #verifier: Verifier;
-  /** Says whether the control lane can take one more handshake message. */
-  readonly #admitHandshake: () => boolean;
+  readonly #gate: HandshakeGate;
   #lastIndex = 0;
   #lastKeypair: LaneKeypair | null = null;
 
-  constructor(lane: LaneContext, admitHandshake: () => boolean) {
+  constructor(lane: LaneContext, gate: HandshakeGate) {
     this.#lane = lane;
     this.#verifier = new Verifier(lane);
-    this.#admitHandshake = admitHandshake;
+    this.#gate = gate;
   }
 
   /** Moves one batch from the socket of a family; returns how many receives brought something. */
@@ -96,7 +95,7 @@ export class InboundPath {
     const { drops } = this.#lane.ledger;
     if (type < MESSAGE_INITIATION || type > MESSAGE_TRANSPORT) drops[DROP.IN_BAD_TYPE] += 1;
     else if (length !== HANDSHAKE_LENGTH[type]) drops[DROP.IN_BAD_LENGTH] += 1;
-    else this.#handOver(offset, length, source);
+    else this.#gate.take(type, offset, length, source);
   }
 
   #addTransport(offset: number, length: number, source: number): void {
@@ -137,22 +136,6 @@ export class InboundPath {
       this.#lastKeypair = keypair;
     }
     return this.#lastKeypair;
-  }
-
-  #handOver(offset: number, length: number, source: number): void {
-    const { arena, ledger, notify } = this.#lane;
-    const admitted = arena.words[source >> 2] !== 0 && this.#admitHandshake();
-    const endpoint = admitted ? readEndpoint(arena.bytes, source) : null;
-    if (endpoint === null) {
-      ledger.drops[DROP.IN_HANDSHAKE_QUEUE] += 1;
-      return;
-    }
-    ledger.counts[COUNTER.HANDSHAKE_RX] += 1;
-    notify({
-      type: 'handshake',
-      message: Uint8Array.from(arena.bytes.subarray(offset, offset + length)),
-      source: endpoint,
-    });
   }
 
   #process(): void {

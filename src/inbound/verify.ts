@@ -3,12 +3,14 @@
  *
  * It proves that the peer is alive at the address it came from: the peer's times are set, its endpoint follows (roaming),
  * and the first message on the responder's new keypair confirms that keypair. The inner packet must be IP, no longer
- * than the plaintext, and its source must be among the peer's allowed IPs by longest match (cryptokey routing).
+ * than the plaintext, and its source must be among the peer's allowed IPs by longest match (cryptokey routing). What a
+ * congested router wrote into the outer header goes on in the inner one (RFC 6040).
  */
 import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
-import { ENDPOINT, UNSEAL } from '../native/layout.ts';
+import { ENDPOINT, UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
+import { ECN, ECN_DROP, ecnOf, innerEcn, isSignal, setEcn } from '../packet/ecn.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { controlMessageLength } from '../protocol/control-message.ts';
@@ -48,6 +50,8 @@ export class Verifier {
     const { peer } = keypair;
     const { fresh } = batch;
     const end = batch.runEnds[run];
+    const outerClass = words[(batch.runSources[run] >> 2) + UDP_RECEIVE.TRAFFIC_CLASS - UDP_RECEIVE.ENDPOINT];
+    const isMarked = isSignal(outerClass);
     let bytes = 0;
     let data = 0;
     let freshCount = 0;
@@ -59,7 +63,9 @@ export class Verifier {
       bytes += length + TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
       if (length > 0) {
         data += 1;
-        this.#deliverPacket(peer, words[unseal + UNSEAL.OFFSET], length, words[unseal + UNSEAL.SUM]);
+        const sum = words[unseal + UNSEAL.SUM];
+        if (isMarked) this.#deliverMarked(peer, words[unseal + UNSEAL.OFFSET], length, sum, outerClass & ECN.CE);
+        else this.#deliverPacket(peer, words[unseal + UNSEAL.OFFSET], length, sum);
       }
     }
     if (freshCount > 0) this.#authenticated(keypair, batch.runSources[run], bytes, data);
@@ -74,6 +80,20 @@ export class Verifier {
     if (length < 0) this.#takeOther(peer, offset, plaintextLength);
     else if (!this.#mayComeFrom(peer, view, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
     else this.#coalescer.add(peer.id, offset, length, sum);
+  }
+
+  /** A packet whose datagram has ECT(1) or CE in its outer header, which may have to cross to the inner one (rare). */
+  #deliverMarked(peer: LanePeer, offset: number, plaintextLength: number, sum: number, outer: number): void {
+    const { view } = this.#lane.arena;
+    const { counts, drops } = this.#lane.ledger;
+    const isIp = ipPacketLength(view, offset, plaintextLength) >= 0;
+    const before = isIp ? ecnOf(view.getUint16(offset)) : ECN.NOT_ECT;
+    const after = isIp ? innerEcn(outer, before) : before;
+    if (after === before) this.#deliverPacket(peer, offset, plaintextLength, sum);
+    else if (after !== ECN_DROP) {
+      counts[COUNTER.CONGESTION_TAKEN] += 1;
+      this.#deliverPacket(peer, offset, plaintextLength, setEcn(view, offset, after, sum));
+    } else drops[this.#mayComeFrom(peer, view, offset) ? DROP.IN_CONGESTION : DROP.IN_BAD_SOURCE] += 1;
   }
 
   /** No IP packet: a control message of another gigatun goes to the control lane (cold: a few a second). */

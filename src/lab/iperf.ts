@@ -141,7 +141,8 @@ export function parseUdp(report: unknown, length: number): UdpResult {
   };
 }
 
-function at(value: unknown, ...path: string[]): unknown {
+/** What lies at a path of a JSON value, or undefined. */
+export function at(value: unknown, ...path: string[]): unknown {
   let here = value;
   for (const key of path) {
     if (typeof here !== 'object' || here === null) return undefined;

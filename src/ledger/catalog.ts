@@ -40,6 +40,11 @@ const counters = [
   ['STAGED', 'packets', 'Packets that waited for a keypair.'],
   ['COALESCED', 'packets', 'Inner packets that were merged into a super-packet before the write.'],
   ['CONGESTION_MARKS', 'packets', 'Inner packets marked (ECN) because the TUN queue stayed long.'],
+  [
+    'CONGESTION_TAKEN',
+    'packets',
+    'Inner packets that took the ECN mark (CE or ECT(1)) that their datagram got on its way.',
+  ],
   ['TURNS', 'turns', "Passes of the lane's loop."],
 ] as const;
 

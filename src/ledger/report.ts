@@ -37,7 +37,7 @@ export interface StatsOptions {
  * @param snapshot the device's books since it was opened, or a difference of two
  */
 export function formatStats(snapshot: DeviceSnapshot, options: StatsOptions = {}): string {
-  const lines = [heading(snapshot)];
+  const lines = [heading(snapshot), ...heldLines(snapshot)];
   if (options.rates !== undefined) lines.push('', ...ratesSection(options.rates));
   if (options.perLane === true) {
     for (const lane of snapshot.lanes) lines.push('', `== ${lane.name} ==`, '', ...sections(lane, [lane]));
@@ -64,6 +64,16 @@ function ciphersText(peersByCipher: DeviceSnapshot['peersByCipher']): string {
     return `${cipher} ${formatCount(count)} ${count === 1 ? 'peer' : 'peers'}`;
   });
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}
+
+function heldLines({ heldOffloads, heldGroupPeersCount }: DeviceSnapshot): string[] {
+  const offloads = heldOffloads.map(
+    ({ offload, lane, reason, retrySeconds }) =>
+      `held back: ${offload} on lane ${lane}, again in ${retrySeconds} s: ${reason}`,
+  );
+  if (heldGroupPeersCount === 0) return offloads;
+  const peers = `${formatCount(heldGroupPeersCount)} ${heldGroupPeersCount === 1 ? 'peer' : 'peers'}`;
+  return [...offloads, `held back: datagram groups to ${peers}, whose path does not carry them`];
 }
 
 function memoryText({ rssBytes, memoryCapBytes, memoryCrossingsCount }: DeviceSnapshot): string {

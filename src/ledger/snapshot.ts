@@ -48,6 +48,14 @@ export interface LaneSnapshot {
   readonly usage: UsageSnapshot;
 }
 
+/** An offload that is left out: on which lane, why (one clause), and seconds until it is tried again. */
+export interface HeldOffloadSnapshot {
+  readonly offload: string;
+  readonly lane: number;
+  readonly reason: string;
+  readonly retrySeconds: number;
+}
+
 /** The books of a device: all its lanes, the control lane among them. */
 export interface DeviceSnapshot {
   /** Interface name. */
@@ -56,6 +64,10 @@ export interface DeviceSnapshot {
   readonly aead: string;
   /** Number of peers that have a keypair, by its cipher. */
   readonly peersByCipher: Readonly<Record<string, number>>;
+  /** Offloads of this machine that are left out for a while because they broke something. */
+  readonly heldOffloads: readonly HeldOffloadSnapshot[];
+  /** Peers that get smaller datagram groups than the kernel takes, because their path does not carry them. */
+  readonly heldGroupPeersCount: number;
   /** Milliseconds since the epoch. */
   readonly takenAtMs: number;
   /** Monotonic wall time since the device was opened, nanoseconds; in a difference, the time between the two. */

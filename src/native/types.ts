@@ -1,5 +1,5 @@
 /**
- * The typed face of the addon: sixteen verbs, nothing else. Verbs that run on the hot path take a lane handle, byte
+ * The typed face of the addon: seventeen verbs, nothing else. Verbs that run on the hot path take a lane handle, byte
  * offsets into its arena, a count, and `next`: the activity that the books switch to when the verb returns. On entry
  * each verb switches the books to its own activity (in brackets below), so that no switch costs a call of its own.
  *
@@ -158,4 +158,11 @@ export interface Addon {
   book(handle: LaneHandle, next: number): void;
   /** Fills USAGE.CELLS cells for the calling thread. */
   threadUsage(cells: Float64Array): void;
+  /**
+   * Takes rights away from the whole process, for good: no core dumps, no tracing by other processes of its user; and,
+   * unless `keep` is -1, in every thread all capabilities but those of `keep` (2 ** n for capability n) and new
+   * privileges by executing programs. Returns the number of threads, 0 for -1. Blocks for some milliseconds; other
+   * threads see EINTR where they wait.
+   */
+  harden(keep: number): number;
 }

@@ -25,8 +25,11 @@ export class OutboundBatch {
   readonly runBytes: Int32Array = new Int32Array(LIMIT.SEALS);
   /** Runs that carry no data (keepalives) hold 0 here, others 1. */
   readonly runData: Int32Array = new Int32Array(LIMIT.SEALS);
+  /** Outer traffic class of the datagrams that are placed next, -1 for the socket's own. One for each run. */
+  trafficClass = -1;
   /** The open group: consecutive datagrams to `groupPeer`, not yet a descriptor. */
   groupPeer: LanePeer | null = null;
+  groupTrafficClass = -1;
   groupStart = 0;
   groupSegmentLength = 0;
   groupDatagrams = 0;
@@ -48,6 +51,7 @@ export class OutboundBatch {
     this.runs = 0;
     this.headerEnd = this.#headerStart;
     this.outEnd = this.#outStart;
+    this.trafficClass = -1;
     this.groupPeer = null;
     this.groupDatagrams = 0;
   }

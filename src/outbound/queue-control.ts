@@ -10,9 +10,9 @@
  */
 
 /**
- * What may come out of the queue before it is found empty, bytes: 64 super-packets, about 7 ms at 5 Gbit/s. One TCP stream
- * with the kernel's usual window stays below it; 1 MiB gives a quarter of the latency and costs such a stream up to a fifth
- * of its throughput on few cores (docs/performance.md).
+ * What may come out of the queue before it is found empty, bytes: 64 super-packets, about 7 ms at 5 Gbit/s. By measurement:
+ * a quarter of the latency under load for about a tenth of one stream's throughput on few cores; less gives no less
+ * latency, more gives it up (docs/performance.md).
  */
 export const BURST_BYTES = 4_194_304;
 /** Time for a sender to hear of a first signal and to slow down, ns. */

@@ -11,6 +11,7 @@ import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { BOOKS, TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
+import { outerTrafficClass } from '../packet/ecn.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { sealControl } from './control.ts';
@@ -125,6 +126,7 @@ export class OutboundPath {
       if (count > 0) {
         const start = batch.segments;
         splitSegments(packet, batch, this.#lane.arena, from, count);
+        batch.trafficClass = outerTrafficClass(packet.ecn);
         sealRun(this.#lane, batch, this.#staged, peer, start);
         from += count;
       } else this.#flush();

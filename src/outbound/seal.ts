@@ -1,7 +1,8 @@
 /**
  * Outbound, seal: segments become datagrams. The batch's new segments, all for one peer (a run), get consecutive
  * transport counters, the transport header (paper 5.4.6: type, receiver index, counter), their padding and their place
- * behind the last datagram; equal lengths to one endpoint are noted as a group. The AEAD itself is one native call for the whole batch.
+ * behind the last datagram; equal lengths to one endpoint, with one traffic class, are noted as a group. The AEAD itself
+ * is one native call for the whole batch.
  *
  * Without a usable keypair the run is staged and a handshake asked for.
  */
@@ -112,7 +113,8 @@ function placeDatagrams(
   const datagramsMax = groupDatagramsMax(lane, peer);
   const start = batch.outEnd;
   let seal = (seals >> 2) + first * SEAL.WORDS;
-  if (batch.groupPeer !== peer) closeGroup(lane.arena, batch);
+  if (batch.groupPeer !== peer || batch.groupTrafficClass !== batch.trafficClass) closeGroup(lane.arena, batch);
+  batch.groupTrafficClass = batch.trafficClass;
   for (let segment = first; segment < batch.segments; segment += 1) {
     const counter = firstCounter + (segment - first);
     const low = counter | 0;

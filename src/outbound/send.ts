@@ -58,7 +58,7 @@ export function closeGroup(arena: Arena, batch: OutboundBatch): void {
   words[send + UDP_SEND.OFFSET] = batch.groupStart;
   words[send + UDP_SEND.LENGTH] = batch.outEnd - batch.groupStart;
   words[send + UDP_SEND.SEGMENT_LENGTH] = batch.groupDatagrams > 1 ? batch.groupSegmentLength : 0;
-  words[send + UDP_SEND.TRAFFIC_CLASS] = -1;
+  words[send + UDP_SEND.TRAFFIC_CLASS] = batch.groupTrafficClass;
   words[send + UDP_SEND.ENDPOINT_OFFSET] = endpoint;
   words[send + UDP_SEND.DATAGRAMS] = batch.groupDatagrams;
   words[send + UDP_SEND.PEER] = peer.id;

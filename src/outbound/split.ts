@@ -9,6 +9,7 @@
 import { SEAL, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import type { Arena } from '../packet/arena.ts';
 import { LIMIT } from '../packet/arena.ts';
+import { ECN, ecnOf, setEcn } from '../packet/ecn.ts';
 import { FLAG, foldSmallSum, IPV4, IPV6, ipPacketLength, PROTOCOL, sumWords, TCP, UDP } from '../packet/ip-header.ts';
 import { GSO, NEEDS_CHECKSUM, VIRTIO } from '../packet/virtio-header.ts';
 import type { OutboundBatch } from './batch.ts';
@@ -18,6 +19,8 @@ export class SuperPacket {
   /** Offset of the IP header in the arena. */
   ip = 0;
   isIpv4 = true;
+  /** One of ECN. */
+  ecn = 0;
   /** One of GSO. */
   kind = 0;
   /** Bytes before TCP or UDP. */
@@ -33,9 +36,6 @@ export class SuperPacket {
   checksumField = 0;
 }
 
-/** The two bits of the traffic class: 0 for a sender without ECN, all ones for congestion experienced. */
-const ECN_MASK = 3;
-
 export const INSPECT = { OK: 0, NOT_IP: 1, BAD_OFFLOAD: 2 } as const;
 
 /** Checks the packet that one TUN read brought (virtio header at `offset`) against its own lengths; returns INSPECT. */
@@ -45,12 +45,12 @@ export function inspect(packet: SuperPacket, view: DataView, offset: number, len
   packet.ip = ip;
   if (available < IPV4.HEADER_LENGTH_MIN) return INSPECT.NOT_IP;
   const gso = view.getUint8(offset + VIRTIO.GSO_TYPE) & ~GSO.ECN;
-  packet.isIpv4 = view.getUint8(ip) >>> 4 === 4;
+  const firstHalf = view.getUint16(ip);
+  packet.isIpv4 = firstHalf >>> 12 === 4;
+  packet.ecn = ecnOf(firstHalf);
   packet.kind = gso;
   if (gso === GSO.NONE) return inspectSingle(packet, view, offset, available);
-  if (
-    packet.isIpv4 ? available < IPV4.HEADER_LENGTH_MIN : view.getUint8(ip) >>> 4 !== 6 || available < IPV6.HEADER_LENGTH
-  )
+  if (packet.isIpv4 ? available < IPV4.HEADER_LENGTH_MIN : firstHalf >>> 12 !== 6 || available < IPV6.HEADER_LENGTH)
     return INSPECT.NOT_IP;
   return inspectSuper(packet, view, offset, available);
 }
@@ -98,12 +98,9 @@ export function isTcp(packet: SuperPacket): boolean {
  * header checksum is made anew for each segment.
  */
 export function markCongestion(packet: SuperPacket, view: DataView): boolean {
-  // IPv4: the low bits of the second byte; IPv6: bits 4 and 5 of it.
-  const at = packet.ip + IPV4.TRAFFIC_CLASS;
-  const shift = packet.isIpv4 ? 0 : 4;
-  const bits = view.getUint8(at);
-  if (((bits >> shift) & ECN_MASK) === 0) return false;
-  view.setUint8(at, bits | (ECN_MASK << shift));
+  if (packet.ecn === ECN.NOT_ECT) return false;
+  setEcn(view, packet.ip, ECN.CE, 0);
+  packet.ecn = ECN.CE;
   return true;
 }
 

@@ -9,6 +9,7 @@ import { COUNTER } from '../ledger/catalog.ts';
 import { SEAL } from '../native/layout.ts';
 import { LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
+import { ecnOf, outerTrafficClass } from '../packet/ecn.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { type OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 
@@ -50,11 +51,16 @@ export class StagedPackets {
     }
   }
 
-  /** Moves up to a batch's worth of a peer's packets, oldest first, into an empty batch. Their slots are free at once: the bytes stay until the next `add`. */
+  /**
+   * Moves up to a batch's worth of a peer's packets, oldest first and as far as they have one ECN codepoint, into an empty
+   * batch. Their slots are free at once: the bytes stay until the next `add`.
+   */
   take(peer: LanePeer, batch: OutboundBatch): void {
     const { words, seals, staged, udpOutLength } = this.#lane.arena;
     const most = Math.min(LIMIT.SEALS, Math.floor(udpOutLength / (this.#slotBytes + SEALED_OVERHEAD_MAX)));
-    while (peer.stagedFirst !== NONE && batch.segments < most) {
+    const ecn = this.#oldestEcn(peer);
+    batch.trafficClass = outerTrafficClass(ecn);
+    while (batch.segments < most && this.#oldestEcn(peer) === ecn) {
       const slot = this.#removeOldest(peer);
       const seal = (seals >> 2) + batch.segments * SEAL.WORDS;
       words[seal + SEAL.HEAD_OFFSET] = staged + slot * this.#slotBytes;
@@ -113,6 +119,12 @@ export class StagedPackets {
     else this.#next[peer.stagedLast] = slot;
     peer.stagedLast = slot;
     peer.stagedCount += 1;
+  }
+
+  /** ECN codepoint of the peer's oldest packet, -1 where there is none. */
+  #oldestEcn({ stagedFirst }: LanePeer): number {
+    const { view, staged } = this.#lane.arena;
+    return stagedFirst === NONE ? -1 : ecnOf(view.getUint16(staged + stagedFirst * this.#slotBytes));
   }
 
   #removeOldest(peer: LanePeer): number {

@@ -46,10 +46,20 @@ const reasons = [
   ['IN_NOT_IP', 'inbound', 'The inner packet is neither IPv4 nor IPv6, or its length field exceeds it.'],
   ['IN_CONTROL_QUEUE', 'inbound', 'A control message of another gigatun came while too many had come in that second.'],
   ['IN_BAD_SOURCE', 'inbound', 'The inner source address is not among the allowed IPs of the peer that sent it.'],
+  [
+    'IN_CONGESTION',
+    'inbound',
+    'The datagram was marked (CE) on its way, and the sender of its inner packet does not know ECN: a loss tells it (RFC 6040).',
+  ],
   ['IN_TUN_FULL', 'inbound', 'The TUN took no more (EAGAIN or ENOBUFS).'],
   ['IN_TUN_DOWN', 'inbound', 'The TUN interface is down (EIO).'],
   ['IN_TUN_REFUSED', 'inbound', 'The TUN refused the packet (EINVAL and other errors).'],
   ['IN_HANDSHAKE_QUEUE', 'inbound', 'A handshake message found the queue to the control lane full.'],
+  [
+    'IN_HANDSHAKE_RATE',
+    'inbound',
+    'A handshake message of right form came while its address, or all addresses together, had sent too many.',
+  ],
   [
     'IN_HANDSHAKE_BAD',
     'inbound',

@@ -67,3 +67,8 @@ function isSameAddress(left: Uint8Array | null, right: Uint8Array | null): boole
   if (left === null || right === null) return left === right;
   return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }
+
+/** Whether two endpoints are the same remote address and port; the local address may differ. */
+export function isSameRemote(left: Endpoint | null, right: Endpoint): boolean {
+  return left !== null && left.port === right.port && Buffer.compare(left.address, right.address) === 0;
+}

@@ -47,6 +47,11 @@ export class CookieChecker {
     return encodeCookieReply(receiver, nonce, sealed);
   }
 
+  /** The secret (32 bytes, a copy) that cookies are made of and since when (ms), or null before the first reply. */
+  get secret(): { readonly key: Uint8Array; readonly bornMs: number } | null {
+    return this.#secret.length === 0 ? null : { key: Uint8Array.from(this.#secret), bornMs: this.#secretBornMs };
+  }
+
   #isExpired(nowMs: number): boolean {
     return nowMs - this.#secretBornMs >= this.#timing.COOKIE_REFRESH_TIME_MS;
   }

@@ -16,7 +16,7 @@ import { CIPHER_DEFAULT, CIPHERS, type Cipher, CipherCensus, type CipherChoice }
 import { KEY_LENGTH, MESSAGE_COOKIE_REPLY, MESSAGE_INITIATION, PEERS_MAX, type Timing } from './constants.ts';
 import { CookieChecker } from './cookie.ts';
 import { type InitiationStates, initiationStates, openInitiation } from './handshake.ts';
-import { DenseIds, IndexTable } from './index-table.ts';
+import { DenseIds, IndexTable, type IndexWatcher } from './index-table.ts';
 import { hasValidMac1, mac1Key } from './mac.ts';
 import { type CookieReply, decodeHandshake, type Initiation, type Response } from './messages.ts';
 import { PeerMachine, type PeerStatus, type PeerTools } from './peer-machine.ts';
@@ -34,6 +34,8 @@ export interface DeviceMachineOptions {
   readonly random: (length: number) => Uint8Array;
   /** Makes an ephemeral key pair; of 32 bytes of `random` if left out. */
   readonly newKeyPair?: () => DhKeyPair;
+  /** Hears which receiver indices are in use. */
+  readonly indexWatcher?: IndexWatcher;
   /** Peers that may exist at once; PEERS_MAX if left out. */
   readonly peersMax?: number;
   /** Whether AES-256-GCM is fast on this machine, so that the choice `auto` offers it. Default false. */
@@ -81,7 +83,7 @@ export class DeviceMachine {
     this.#timing = options.timing;
     this.#random = options.random;
     this.#peersMax = options.peersMax ?? PEERS_MAX;
-    const indices = new IndexTable<number>(options.random);
+    const indices = new IndexTable<number>(options.random, options.indexWatcher);
     const { timing, random, newKeyPair = () => keyPairOf(random), prefersAes = false } = options;
     this.#tools = { timing, random, newKeyPair, indices, keypairIds: new DenseIds(), prefersAes };
     this.#identity = this.#identityOf(options.privateKey);
@@ -95,6 +97,16 @@ export class DeviceMachine {
   /** Our static private key, clamped (RFC 7748): 32 bytes, which the caller zeroes, or null. */
   get privateKey(): Uint8Array | null {
     return this.#identity && exportPrivateKey(this.#identity.keyPair.privateKey);
+  }
+
+  /** The key of mac1 in messages to us (32 bytes, a copy), or null without a static key. */
+  get mac1Key(): Uint8Array | null {
+    return this.#identity && Uint8Array.from(this.#identity.mac1Key);
+  }
+
+  /** What the cookies are made of that messages must bear under load; see CookieChecker. */
+  get cookieSecret(): CookieChecker['secret'] {
+    return this.#identity?.cookies.secret ?? null;
   }
 
   /**

@@ -1,11 +1,10 @@
 /**
  * The hash functions of the handshake (paper, section 5.4): HASH is BLAKE2s-256, MAC is keyed BLAKE2s-128, HMAC is
  * HMAC-BLAKE2s, and KDF is HKDF over it. Each takes its input in parts, as if they were joined. HASH and HMAC are
- * node:crypto's, three times as fast as script; keyed BLAKE2s, which OpenSSL does not offer there, is script.
+ * node:crypto's, three times as fast as script; keyed BLAKE2s, which OpenSSL does not offer there, is our own.
  */
 import { createHash, createHmac } from 'node:crypto';
-import { blake2s } from '@noble/hashes/blake2.js';
-import { MAC_LENGTH } from './constants.ts';
+import { KeyedBlake2s } from './keyed-blake2s.ts';
 
 const HASH = 'blake2s256';
 
@@ -22,9 +21,13 @@ export function hash(...parts: readonly Uint8Array[]): Uint8Array {
  * @param key 1 to 32 bytes
  */
 export function mac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const state = blake2s.create({ key, dkLen: MAC_LENGTH });
-  for (const part of parts) state.update(part);
-  return state.digest();
+  const input = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+  const keyed = new KeyedBlake2s();
+  keyed.setKey(key);
+  keyed.compute(new DataView(input.buffer, input.byteOffset, input.length), 0, input.length);
+  const result = Uint8Array.from(keyed.mac);
+  keyed.clear();
+  return result;
 }
 
 /**

@@ -3,13 +3,21 @@
  * numbers for slots in tables, smallest free first.
  */
 
+/** Hears of each index (int32) that comes into use and of each that is free again. */
+export interface IndexWatcher {
+  take(index: number): void;
+  release(index: number): void;
+}
+
 /** Finds by receiver index whose handshake or keypair it is. */
 export class IndexTable<Owner> {
   readonly #owners = new Map<number, Owner>();
   readonly #random: (length: number) => Uint8Array;
+  readonly #watcher: IndexWatcher | null;
 
-  constructor(random: (length: number) => Uint8Array) {
+  constructor(random: (length: number) => Uint8Array, watcher: IndexWatcher | null = null) {
     this.#random = random;
+    this.#watcher = watcher;
   }
 
   /** A random int32, not 0 and not in use. */
@@ -19,6 +27,7 @@ export class IndexTable<Owner> {
       const index = new DataView(bytes.buffer, bytes.byteOffset, 4).getInt32(0, true);
       if (index === 0 || this.#owners.has(index)) continue;
       this.#owners.set(index, owner);
+      this.#watcher?.take(index);
       return index;
     }
   }
@@ -28,7 +37,7 @@ export class IndexTable<Owner> {
   }
 
   release(index: number): void {
-    this.#owners.delete(index);
+    if (this.#owners.delete(index)) this.#watcher?.release(index);
   }
 }
 

@@ -3,7 +3,9 @@
  * lane adds what only it sees: when data flowed (shared with the control lane's timers), bytes, roaming, and the first
  * message on a `next` keypair.
  */
+
 import { ENDPOINT } from '../native/layout.ts';
+import type { PeerTimes } from '../protocol/timers.ts';
 import type { KeypairMemory } from './keypair-memory.ts';
 
 /** Cells of a peer's shared memory (Float64). Times are CLOCK_MONOTONIC milliseconds, 0 for none. */
@@ -118,4 +120,15 @@ export class LanePeer {
   markWatched(): boolean {
     return Atomics.exchange(this.#watched, 0, 1) === 0;
   }
+}
+
+/** The times that lanes keep for a peer, as the protocol takes them. */
+export function timesOf(cells: Float64Array): PeerTimes {
+  return {
+    unansweredSinceMs: cells[PEER_CELL.UNANSWERED_SINCE_MS],
+    owedSinceMs: cells[PEER_CELL.OWED_SINCE_MS],
+    lastDataReceivedMs: cells[PEER_CELL.LAST_DATA_RECEIVED_MS],
+    lastSentMs: cells[PEER_CELL.LAST_SENT_MS],
+    lastReceivedMs: cells[PEER_CELL.LAST_RECEIVED_MS],
+  };
 }

@@ -129,6 +129,8 @@ describe('an answer', () => {
       interface: 'wg0',
       aead: 'openssl',
       peersByCipher: { 'aes-256-gcm': 1 },
+      heldOffloads: [],
+      heldGroupPeersCount: 0,
       takenAtMs: 1,
       wallNs: 2,
       rssBytes: 3,

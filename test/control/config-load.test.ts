@@ -1,6 +1,6 @@
 /** Finding and reading a configuration file, and naming the interface after it. */
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { interfaceNameOf, loadConfig } from '../../src/control/config-load.ts';
@@ -83,6 +83,33 @@ describe('a path', () => {
   ])('with mode %o brings %i warnings', (mode, count) => {
     const path = written(temporaryDirectory(), 'wg0.conf', mode);
     expect(loadConfig(path).warnings).toHaveLength(count);
+  });
+
+  it('that its own group may read brings none, that another group may read brings one', (context) => {
+    const path = written(temporaryDirectory(), 'wg0.conf', 0o640);
+    expect(loadConfig(path).warnings).toEqual([]);
+    if (process.geteuid?.() !== 0) context.skip('only root may give files away');
+    chownSync(path, 0, 54_321);
+    expect(loadConfig(path).warnings).toEqual([expect.stringContaining('group 54321 may read the private key')]);
+  });
+
+  it('in a directory that others may write to could be replaced', () => {
+    const directory = temporaryDirectory();
+    const path = written(directory, 'wg0.conf');
+    chmodSync(directory, 0o777);
+    expect(loadConfig(path).warnings).toEqual([expect.stringContaining('others may replace this file')]);
+    chmodSync(directory, 0o1777);
+    expect(loadConfig(path).warnings).toEqual([]);
+  });
+
+  it('of another user, or in the directory of one, is theirs to change', (context) => {
+    if (process.geteuid?.() !== 0) context.skip('only root may give files away');
+    const directory = temporaryDirectory();
+    const path = written(directory, 'wg0.conf');
+    chownSync(directory, 54_321, 0);
+    expect(loadConfig(path).warnings).toEqual([expect.stringContaining(`user 54321 owns ${directory}`)]);
+    chownSync(path, 54_321, 0);
+    expect(loadConfig(path).warnings).toHaveLength(2);
   });
 });
 

@@ -11,6 +11,8 @@ const SNAPSHOT: DeviceSnapshot = {
     interface: 'wg0',
     aead: 'openssl',
     peersByCipher: {},
+    heldOffloads: [],
+    heldGroupPeersCount: 0,
     takenAtMs: 1,
     wallNs: 2,
     rssBytes: 3,

@@ -17,6 +17,7 @@ import {
 } from '../../src/control/tunnel.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { fakeRunner, keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
+import { modelDevice } from './support/model-device.ts';
 
 interface Stage {
   readonly directory: string;
@@ -26,6 +27,8 @@ interface Stage {
   readonly opened: DeviceRequest[];
   /** Ends the device as if by itself. */
   readonly die: (end: TunnelEnd) => void;
+  /** Removes the UAPI's socket as somebody else. */
+  readonly removeUapi: () => void;
   readonly up: (part?: Partial<TunnelRequest>) => Promise<Tunnel>;
 }
 
@@ -37,6 +40,8 @@ interface StageOptions {
   readonly answer?: (text: string) => Partial<CommandResult> | null;
   readonly openFails?: GigatunError;
   readonly closeFails?: GigatunError;
+  /** Absent: there is no UAPI. */
+  readonly uapi?: 'opens' | GigatunError;
 }
 
 /** Everything a tunnel needs, with a record of what happens. Hooks write their name into the same record. */
@@ -64,7 +69,16 @@ function stage(options: StageOptions = {}): Stage {
       die({ reason: 'closed', error: null });
       if (options.closeFails !== undefined) throw options.closeFails;
     };
-    return { status: () => ({ up: true }), snapshot: async () => ({ lanes: [] }), close, closed };
+    const { configure, settings } = modelDevice(request.config);
+    const status = () => ({ up: true });
+    return { status, snapshot: async () => ({ lanes: [] }), configure, settings, close, closed };
+  };
+  let removeUapi = (): void => {};
+  const openUapi = async (name: string, _: unknown, onRemoved: () => void) => {
+    note(`open UAPI of ${name}`);
+    if (options.uapi instanceof GigatunError) throw options.uapi;
+    removeUapi = onRemoved;
+    return { close: async () => note('close UAPI') };
   };
   const request: TunnelRequest = {
     name: 'wg0',
@@ -85,9 +99,11 @@ function stage(options: StageOptions = {}): Stage {
     lines,
     opened,
     die: (end) => die(end),
+    removeUapi: () => removeUapi(),
     up: (part = {}) => {
       commands.length = 0;
-      return bringUp({ ...request, ...part }, { openDevice, run });
+      const tools = { openDevice, run, ...(options.uapi === undefined ? {} : { openUapi }) };
+      return bringUp({ ...request, ...part }, tools);
     },
   };
 }
@@ -105,6 +121,38 @@ function configOf(record: string, { lines = [], allowedIps = '10.1.0.0/16' }: St
 /** What is left of a tunnel in its directory. */
 function leftIn(directory: string): string[] {
   return readdirSync(directory).filter((file) => file.startsWith('wg0'));
+}
+
+describe('the UAPI of a tunnel', () => {
+  it('opens behind the device and before the link, and closes between them, too', async () => {
+    const { events, up } = await stageUp({ uapi: 'opens' });
+    expect(events().indexOf('open UAPI of wg0')).toBe(events().indexOf('open device') + 1);
+    await up.close({ reason: 'asked to', error: null });
+    expect(events().indexOf('close UAPI')).toBe(events().indexOf('close device') - 1);
+  });
+
+  it('is no reason to end when it cannot open, but for a warning', async () => {
+    const told: string[] = [];
+    const { report, uapi } = { report: (text: string) => told.push(text), uapi: new GigatunError('PERMISSION', 'no') };
+    const { up, lines } = await stageUp({ uapi }, { report });
+    expect(told).toEqual(['warning: wg will not find wg0: no']);
+    expect(lines).toContain('warn wg will not find wg0: no');
+    await up.close({ reason: 'asked to', error: null });
+    expect(await up.closed).toMatchObject({ error: null });
+  });
+
+  it('ends the tunnel when somebody removes it', async () => {
+    const { up, removeUapi, directory } = await stageUp({ uapi: 'opens' });
+    removeUapi();
+    expect(await up.closed).toEqual({ reason: 'its UAPI socket was removed', error: null });
+    expect(leftIn(directory)).toEqual([]);
+  });
+});
+
+async function stageUp(options: StageOptions, part: Partial<TunnelRequest> = {}) {
+  const { up, ...rest } = stage(options);
+  const tunnel = await up(part);
+  return { ...rest, up: tunnel, events: () => readFileSync(join(rest.directory, 'events'), 'utf8').trim().split('\n') };
 }
 
 describe('a tunnel', () => {

@@ -78,6 +78,8 @@ describe.skipIf(missing !== null)(titled('a running device', missing), () => {
           txBytes: 0,
           rxBytes: 0,
           persistentKeepaliveSeconds: 7,
+          isGigatun: false,
+          cipher: null,
           allowedIps: [v4(10, 1, 2, 0, 24), { address: new Uint8Array(16), length: 0 }],
         },
       ],

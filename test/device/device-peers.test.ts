@@ -131,6 +131,7 @@ function open(): { readonly control: ControlLane; readonly peers: DevicePeers; r
     privateKey: null,
     timing: WIREGUARD_TIMING,
     prefersAes: false,
+    indexWatcher: { take: () => undefined, release: () => undefined },
     log,
     lanes: LANES,
     arena: new Uint8Array(new SharedArrayBuffer(CONTROL_ARENA_BYTES)),

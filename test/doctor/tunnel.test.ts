@@ -43,6 +43,20 @@ const FAULTS: readonly [string, TunnelParts, string, string, string][] = [
     ': gso',
   ],
   [
+    'an offload that broke',
+    { status: { heldOffloads: [{ offload: 'udp-gro', lane: 0, reason: 'joined wrongly', retrySeconds: 30 }] } },
+    'offloads-held',
+    'warn',
+    'joined wrongly; tried again in 30 s',
+  ],
+  [
+    'a path that does not carry groups',
+    { status: { peers: [peerWith({ groupDatagramsMax: 16, groupShortTail: false, groupRetrySeconds: 9 })] } },
+    'groups-held',
+    'note',
+    'at most 16 of equal length',
+  ],
+  [
     'single packets',
     { recent: busyBooks({ counts: { TUN_RX: 5_000, TUN_READ_IO: 5_000 } }) },
     'batching',
@@ -148,6 +162,13 @@ const FAULTS: readonly [string, TunnelParts, string, string, string][] = [
     'path-mtu',
     'ok',
     '984 more',
+  ],
+  [
+    'privileges that were kept',
+    { process: { privileges: { capabilities: ['cap_net_admin'], noNewPrivileges: false, userId: 0 } } },
+    'privileges',
+    'note',
+    '--no-drop-privileges',
   ],
   ['company on its port', { process: { strangersOnPort: 1 } }, 'port', 'warn', '51820'],
   [

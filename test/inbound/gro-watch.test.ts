@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { InboundPath } from '../../src/inbound/receive.ts';
 import { udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { FakeLane, padded, transportMessage } from '../support/fake-lane.ts';
+import { openGate } from '../support/handshake-gate.ts';
 
 let lane: FakeLane;
 let path: InboundPath;
@@ -12,7 +13,7 @@ beforeEach(() => {
   lane = new FakeLane();
   lane.addReadyPeer(0);
   lane.routeAllTo(0);
-  path = new InboundPath(lane.context, () => true);
+  path = new InboundPath(lane.context, openGate(lane));
   counter = 0;
 });
 

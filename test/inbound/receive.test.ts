@@ -16,6 +16,7 @@ import {
   receivesOf,
 } from '../support/arriving-datagrams.ts';
 import { endpointOf, type FakeLane, padded, transportMessage } from '../support/fake-lane.ts';
+import { genuine, openGate } from '../support/handshake-gate.ts';
 
 let lane: FakeLane;
 let path: InboundPath;
@@ -24,7 +25,10 @@ let admits: boolean;
 beforeEach(() => {
   lane = openReceivingLane();
   admits = true;
-  path = new InboundPath(lane.context, () => admits);
+  path = new InboundPath(
+    lane.context,
+    openGate(lane, () => admits),
+  );
 });
 
 function turnAll(): void {
@@ -62,7 +66,7 @@ describe('a receive', () => {
     fc.assert(
       fc.property(all, fc.array(fc.boolean(), { minLength: 1, maxLength: 8 }), (datagrams, joins) => {
         lane = openReceivingLane();
-        path = new InboundPath(lane.context, () => true);
+        path = new InboundPath(lane.context, openGate(lane));
         for (const receive of receivesOf(
           datagrams.map(({ bytes }) => bytes.slice()),
           joins,
@@ -179,13 +183,13 @@ describe('a transport message', () => {
 });
 
 describe('a handshake message', () => {
-  const initiation = Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144));
+  const initiation = genuine(Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144)));
 
   it('goes to the control lane whole, with the address it came from', () => {
     const source = endpointOf(3, 9);
     lane.arrive([initiation], source);
     turnAll();
-    expect(lane.events).toEqual([{ type: 'handshake', message: initiation, source }]);
+    expect(lane.events).toEqual([{ type: 'handshake', message: initiation, source, needsCookie: false }]);
   });
 
   it('is a copy: what comes after it does not change it', () => {

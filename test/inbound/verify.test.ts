@@ -9,6 +9,7 @@ import { type LaneKeypair, type LanePeer, PEER_CELL } from '../../src/tables/pee
 import { encodePacket, type IpHeader } from '../reference/ip.ts';
 import { bytesFrom, ipv4Header, ipv6Header, udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { endpointOf, FakeLane, padded, timesOf, transportMessage } from '../support/fake-lane.ts';
+import { openGate } from '../support/handshake-gate.ts';
 
 let lane: FakeLane;
 let path: InboundPath;
@@ -25,7 +26,7 @@ beforeEach(() => {
     { address: ipv6Header(0, 0).source, length: 64, peer: 0 },
     { address: ipv6Header(200, 0).source, length: 128, peer: 1 },
   ]);
-  path = new InboundPath(lane.context, () => true);
+  path = new InboundPath(lane.context, openGate(lane));
 });
 
 interface Arrival {
@@ -227,6 +228,22 @@ describe('roaming', () => {
       expect(endpointNow(peers[0])).toEqual({ ...home, ...change });
     }
     expect([...lane.context.roamed]).toEqual([peers[0]]);
+  });
+
+  it('follows from one family to the other, and back', () => {
+    const address = Uint8Array.from({ length: 16 }, (_, at) => at + 1);
+    const other = {
+      ...endpointOf(0),
+      family: 6 as const,
+      address,
+      localAddress: address.toReversed(),
+      localInterface: 3,
+    };
+    for (const [counter, source] of [other, endpointOf(0), other].entries()) {
+      lane.arrive([transportMessage(1_000, counter, innerFrom(5), 0)], source, source.family);
+      path.turn(source.family);
+      expect(endpointNow(peers[0])).toEqual(source);
+    }
   });
 
   it('follows nothing that is forged, replayed, too old or of an unknown keypair', () => {

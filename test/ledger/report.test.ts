@@ -143,6 +143,14 @@ describe('the table', () => {
     expect(text).toContain('AEAD openssl (chacha20-poly1305 1,200 peers, aes-256-gcm 1 peer), process');
   });
 
+  it('says what is held back, and nothing where nothing is', () => {
+    const held = { offload: 'udp-gso', lane: 1, reason: 'errno 5', retrySeconds: 42 };
+    const text = formatStats({ ...device, heldOffloads: [held], heldGroupPeersCount: 1 });
+    expect(text).toContain('held back: udp-gso on lane 1, again in 42 s: errno 5\n');
+    expect(text).toContain('held back: datagram groups to 1 peer, whose path');
+    expect(formatStats(device)).not.toContain('held back');
+  });
+
   it('shows an unknown run-queue wait as unknown', () => {
     const unknown = laneWith('lane 0', { ...BULK, usage: { ...BULK.usage, RUN_QUEUE_WAIT_NS: -1 } });
     expect(formatStats(deviceWith([unknown]))).toMatch(/run-queue wait +–/);

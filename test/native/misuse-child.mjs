@@ -148,6 +148,7 @@ const verbs = {
   setKey: [handle, slot, key, cipher],
   book: [handle, next],
   threadUsage: [array],
+  harden: [fc.constantFrom(-1, -2, -0.5, 2 ** 53, Number.NaN)],
 };
 
 /** Fills the arenas with words that are often plausible as offsets, lengths, slots and endpoints. */
@@ -158,8 +159,9 @@ function scribble(lanes, words) {
   }
 }
 
-/** A wait with nothing to wake it is cut short. */
+/** A wait with nothing to wake it is cut short; capabilities that other verbs need are kept. */
 function tame(verb, args) {
+  if (verb === 'harden' && typeof args[0] === 'number' && args[0] >= 0) args[0] = -1 - args[0];
   if (verb === 'wait' && typeof args[1] === 'number' && (args[1] === -1 || args[1] > 5)) args[1] = 1;
   return args;
 }

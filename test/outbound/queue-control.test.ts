@@ -114,11 +114,11 @@ describe('a TUN queue that is not emptied', () => {
 
 describe('the mark of congestion', () => {
   it.each([4, 6] as const)('is set where the sender knows ECN, and nothing else changes (IPv%i)', (version) => {
-    const view = new DataView(new ArrayBuffer(4));
+    const view = new DataView(new ArrayBuffer(40));
     for (let trafficClass = 0; trafficClass < 256; trafficClass += 1) {
       const word = version === 4 ? 0x45001234 | (trafficClass << 16) : 0x60054321 | (trafficClass << 20);
       view.setInt32(0, word);
-      const packet = Object.assign(new SuperPacket(), { ip: 0, isIpv4: version === 4 });
+      const packet = Object.assign(new SuperPacket(), { ip: 0, isIpv4: version === 4, ecn: trafficClass & 3 });
       const knowsEcn = (trafficClass & 3) !== 0;
       expect(markCongestion(packet, view)).toBe(knowsEcn);
       const expected = knowsEcn ? word | (3 << (version === 4 ? 16 : 20)) : word;

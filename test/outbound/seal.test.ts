@@ -35,10 +35,15 @@ const fromTun: fc.Arbitrary<FromTun> = fc
     length: fc.oneof(fc.constantFrom(40, 100, 1_380), fc.integer({ min: 1, max: 9_000 })),
     gsoSize: fc.oneof(fc.constant(0), fc.constantFrom(1_380, 1_368, 600), fc.integer({ min: 500, max: 1_500 })),
     seed: fc.nat(1_000),
+    trafficClass: fc.oneof(fc.constant(0), fc.nat(255)),
   })
-  .map(({ peer, length, gsoSize, seed }) => {
+  .map(({ peer, length, gsoSize, seed, trafficClass }) => {
     const payload = bytesFrom(seed, gsoSize === 0 ? Math.min(length, MTU - 40) : length);
-    return { peer, gsoSize, packet: { kind: 'tcp', ip: ipv4Header(9, peer), tcp: tcpHeader(), payload } as const };
+    return {
+      peer,
+      gsoSize,
+      packet: { kind: 'tcp', ip: { ...ipv4Header(9, peer), trafficClass }, tcp: tcpHeader(), payload } as const,
+    };
   });
 
 function readOf({ packet, gsoSize }: FromTun): Uint8Array {
@@ -46,10 +51,11 @@ function readOf({ packet, gsoSize }: FromTun): Uint8Array {
 }
 
 /** Inner packets with their peers, in the order in which they must leave. */
-function innerPackets(all: readonly FromTun[]): { peer: number; bytes: Uint8Array }[] {
+function innerPackets(all: readonly FromTun[]): { peer: number; ecn: number; bytes: Uint8Array }[] {
   return all.flatMap(({ peer, packet, gsoSize }) =>
     (gsoSize === 0 ? [packet] : splitSuperPacket(packet, gsoSize)).map((inner) => ({
       peer,
+      ecn: packet.ip.trafficClass & 3,
       bytes: encodePacket(inner),
     })),
   );
@@ -94,11 +100,12 @@ describe('sealing', () => {
           lane.reset();
           lane.addon.tunQueue.push(...all.map(readOf));
           path.turn();
-          const expected = innerPackets(all).map(({ peer, bytes }): Datagram => {
-            return { peer, length: referencePaddedLength(bytes.length, MTU) + OVERHEAD };
+          const expected = innerPackets(all).map(({ peer, ecn, bytes }): Datagram => {
+            const trafficClass = ecn === 0 ? -1 : ecn;
+            return { peer, trafficClass, length: referencePaddedLength(bytes.length, MTU) + OVERHEAD };
           });
-          const groups = lane.addon.udpSends.map(({ peer, datagrams }) =>
-            datagrams.map(({ length }): Datagram => ({ peer, length })),
+          const groups = lane.addon.udpSends.map(({ peer, datagrams, trafficClass }) =>
+            datagrams.map(({ length }): Datagram => ({ peer, trafficClass, length })),
           );
           expect(groups).toEqual(groupDatagrams(expected, datagramsMax));
           expectGroupsLegal(lane, datagramsMax);

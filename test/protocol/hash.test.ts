@@ -28,7 +28,7 @@ describe('HASH', () => {
 });
 
 describe('MAC', () => {
-  it('passes the self-test of RFC 7693, appendix E, with the library it is made of', () => {
+  it('passes the self-test of RFC 7693, appendix E, with the library that is its twin', () => {
     const total = blake2s.create({});
     for (const outputLength of [16, 20, 28, 32]) {
       for (const inputLength of [0, 3, 64, 65, 255, 1024]) {

@@ -3,12 +3,14 @@
 export interface Datagram {
   readonly peer: number;
   readonly length: number;
+  /** Outer traffic class. */
+  readonly trafficClass: number;
 }
 
 /** Longest group: with all its headers below 65,536 bytes. */
 const GROUP_BYTES_MAX = 65_408;
 
-/** Consecutive datagrams in groups: one peer, equal lengths but for a shorter last one, and no limit passed. */
+/** Consecutive datagrams in groups: one peer and class, equal lengths but for a shorter last one, and no limit passed. */
 export function groupDatagrams(datagrams: readonly Datagram[], datagramsMax: number): Datagram[][] {
   const groups: Datagram[][] = [];
   for (const datagram of datagrams) {
@@ -26,6 +28,7 @@ function mayJoin(group: readonly Datagram[], datagram: Datagram, datagramsMax: n
   return (
     allEqual &&
     datagram.peer === first.peer &&
+    datagram.trafficClass === first.trafficClass &&
     datagram.length <= first.length &&
     group.length < datagramsMax &&
     bytes + datagram.length <= GROUP_BYTES_MAX

@@ -8,6 +8,7 @@ import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
 import { ReferenceReplayWindow } from '../reference/replay-window.ts';
 import { bytesFrom, udpPacketBytes } from './arbitrary-packets.ts';
 import { FakeLane, padded, transportMessage } from './fake-lane.ts';
+import { genuine } from './handshake-gate.ts';
 
 export type Outcome = 'written' | 'keepalive' | 'handshake' | DropName;
 
@@ -160,7 +161,8 @@ function beyondLimit({ keypair, counter, high }: MessageFields & { high: number 
 }
 
 function handshake({ type, seed }: { type: number; seed: number }): ArrivingDatagram {
-  return dropped(typed(type, bytesFrom(seed, HANDSHAKE_LENGTH[type])), 'handshake');
+  const message = typed(type, bytesFrom(seed, HANDSHAKE_LENGTH[type]));
+  return seed % 3 === 0 ? dropped(message, 'IN_HANDSHAKE_BAD') : dropped(genuine(message), 'handshake');
 }
 
 function wrongLength({ type, length }: { type: number; length: number }): ArrivingDatagram {

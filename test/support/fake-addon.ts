@@ -65,6 +65,8 @@ export interface UdpArrival {
   /** Length of each datagram but the last, or 0 for a single one. */
   readonly segmentLength: number;
   readonly source: Endpoint | null;
+  /** Of the outer header; -1 where the kernel does not say, as when left out. */
+  readonly trafficClass?: number;
 }
 
 const HANDLE = {} as LaneHandle;
@@ -261,6 +263,10 @@ export class FakeAddon implements Addon {
     cells.fill(0, 0, USAGE.CELLS);
   }
 
+  harden(): number {
+    return 0;
+  }
+
   #enter(during: number, next: number): void {
     this.books[BOOKS.NOW_NS] = this.nowMs * 1e6;
     this.books[BOOKS.ACTIVITY_NS + during] += 1;
@@ -296,12 +302,12 @@ export class FakeAddon implements Addon {
     };
   }
 
-  #store(descriptor: number, at: number, { bytes, segmentLength, source }: UdpArrival): void {
+  #store(descriptor: number, at: number, { bytes, segmentLength, source, trafficClass = -1 }: UdpArrival): void {
     this.bytes.set(bytes, at);
     this.words.fill(0, descriptor, descriptor + UDP_RECEIVE.WORDS);
     this.words[descriptor + UDP_RECEIVE.OFFSET] = at;
     this.words[descriptor + UDP_RECEIVE.LENGTH] = bytes.length;
-    this.words[descriptor + UDP_RECEIVE.TRAFFIC_CLASS] = -1;
+    this.words[descriptor + UDP_RECEIVE.TRAFFIC_CLASS] = trafficClass;
     this.words[descriptor + UDP_RECEIVE.SEGMENT_LENGTH] = segmentLength < bytes.length ? segmentLength : 0;
     writeEndpoint(this.bytes, (descriptor + UDP_RECEIVE.ENDPOINT) * 4, source);
   }

@@ -119,11 +119,17 @@ export class FakeLane {
   }
 
   /** Lets datagrams of equal length, but for a shorter last one, come in one receive. */
-  arrive(datagrams: readonly Uint8Array[], source: Endpoint | null = endpointOf(0), family: 4 | 6 = 4): void {
+  arrive(
+    datagrams: readonly Uint8Array[],
+    source: Endpoint | null = endpointOf(0),
+    family: 4 | 6 = 4,
+    trafficClass = -1,
+  ): void {
     const arrival: UdpArrival = {
       bytes: concat(datagrams),
       segmentLength: datagrams.length > 1 ? datagrams[0].length : 0,
       source,
+      trafficClass,
     };
     this.addon.udpQueue[family].push(arrival);
   }

@@ -29,8 +29,8 @@ export interface Subject {
   /** What its log says of the phases of the start, milliseconds by name. */
   readonly phasesMs: Readonly<Record<string, number>>;
   usage(): Usage;
-  /** Runs `gigatun COMMAND NAME` against it; what it printed. */
-  ask(command: string): Promise<string>;
+  /** Runs `gigatun COMMAND NAME OPTIONS` against it; what it printed. */
+  ask(command: string, ...options: readonly string[]): Promise<string>;
   /** Ends it; how long that took, milliseconds. */
   close(): Promise<number>;
 }
@@ -53,7 +53,7 @@ export async function openSubject(lab: Lab, options: SubjectOptions): Promise<Su
     startMs: performance.now() - startedMs,
     phasesMs: phasesOf(running),
     usage: () => usageOf(running.pid),
-    ask: async (word) => (await run([process.execPath, cli, word, name], { env })).stdout,
+    ask: async (word, ...more) => (await run([process.execPath, cli, word, name, ...more], { env })).stdout,
     close: () => close(running),
   };
 }

@@ -3,9 +3,11 @@
  * writing alone, with the lists of pieces that the path had made, so that its time can be taken off that of the stages that call it.
  * Verifying and coalescing are one stage here, as they are one step for a packet that continues a run.
  */
+import { HandshakeGate } from '../../inbound/handshake-gate.ts';
 import { InboundPath } from '../../inbound/receive.ts';
 import { TunWriter } from '../../inbound/write.ts';
 import { TUN_WRITE } from '../../native/layout.ts';
+import { LiveIndices } from '../../tables/live-indices.ts';
 import type { Moments, Rig } from './rig.ts';
 import type { StageId } from './stages.ts';
 import type { Stopwatch } from './stopwatch.ts';
@@ -30,7 +32,8 @@ export class InboundRounds {
   constructor(rig: Rig, packets: number) {
     this.#rig = rig;
     this.#packets = packets;
-    this.#path = new InboundPath(rig.lane, () => true);
+    const noIndices = new LiveIndices(LiveIndices.allocate());
+    this.#path = new InboundPath(rig.lane, new HandshakeGate(rig.lane, noIndices, () => true));
     this.#writer = new TunWriter(rig.lane);
     this.#capture();
   }

@@ -64,6 +64,8 @@ export function deviceWith(lanes: readonly LaneSnapshot[], wallNs = 1e9): Device
     interface: 'gt0',
     aead: 'openssl',
     peersByCipher: {},
+    heldOffloads: [],
+    heldGroupPeersCount: 0,
     takenAtMs: 1_700_000_000_000,
     wallNs,
     rssBytes: 97_100_000,

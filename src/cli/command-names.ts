@@ -1,0 +1,18 @@
+/**
+ * Names of the commands, apart from what defines them: an interface may be called like none of them in the short form
+ * `gigatun IFACE`, which is told apart before anything else is loaded.
+ */
+export const COMMAND_NAMES: readonly string[] = [
+  'up',
+  'down',
+  'daemon',
+  'show',
+  'stats',
+  'doctor',
+  'demo',
+  'bench',
+  'genkey',
+  'genpsk',
+  'pubkey',
+  'help',
+];

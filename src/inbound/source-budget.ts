@@ -1,0 +1,98 @@
+/**
+ * How much work each address may ask for: a table of fixed size, of which an address has one cell by a seeded hash. IPv6
+ * senders are told apart by /64, of which one machine usually owns all addresses. Two addresses may share a cell, and so
+ * a budget; which ones, nobody outside can know or choose. Nothing is allocated after the start, whoever sends.
+ */
+import { ENDPOINT } from '../native/layout.ts';
+
+const CELLS = 16_384;
+const FAMILY_IPV4 = 4;
+
+/** Seeded hash (int32) of the remote address in an ENDPOINT record, which starts at word `at`. */
+export function hashSource(words: Int32Array, at: number, seed: number): number {
+  const second = words[at + ENDPOINT.FAMILY] === FAMILY_IPV4 ? FAMILY_IPV4 : words[at + ENDPOINT.ADDRESS + 1];
+  let hash = mix(seed ^ words[at + ENDPOINT.ADDRESS]);
+  hash = mix(hash ^ second);
+  return mix(hash ^ seed);
+}
+
+/** Spreads each bit over all others (the finishing steps of MurmurHash3). */
+function mix(word: number): number {
+  let hash = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** `burst` at once, then one each `1000 / perSecond` ms: the generic cell rate algorithm (ITU-T I.371), per cell. */
+export class SourceBudget {
+  readonly #intervalMs: number;
+  readonly #toleranceMs: number;
+  /** When the next one would be due if all came evenly, ms. */
+  readonly #dueMs: Float64Array = new Float64Array(CELLS);
+
+  constructor(perSecond: number, burst: number) {
+    this.#intervalMs = 1_000 / perSecond;
+    this.#toleranceMs = (burst - 1) * this.#intervalMs;
+  }
+
+  /** Whether the source with this hash may have one more now; if so, it is booked. */
+  take(hash: number, nowMs: number): boolean {
+    const cell = hash & (CELLS - 1);
+    const dueMs = Math.max(this.#dueMs[cell], nowMs);
+    if (dueMs - nowMs > this.#toleranceMs) return false;
+    this.#dueMs[cell] = dueMs + this.#intervalMs;
+    return true;
+  }
+}
+
+/** The same for all sources together. */
+export class TotalBudget {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #used = 0;
+  #atMs = 0;
+
+  constructor(perSecond: number, burst: number) {
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
+  }
+
+  /** What is used up now, of the burst. */
+  used(nowMs: number): number {
+    this.#used = Math.max(0, this.#used - (nowMs - this.#atMs) * this.#perMs);
+    this.#atMs = nowMs;
+    return this.#used;
+  }
+
+  /** @param share of the burst (0 to 1) that this one may use up, the rest being kept for better ones */
+  take(nowMs: number, share = 1): boolean {
+    if (this.used(nowMs) > this.#burst * share - 1) return false;
+    this.#used += 1;
+    return true;
+  }
+}
+
+const RECENT_CELLS = 1 << 18;
+
+/** Which addresses were heard of lately, by hash: many more cells than senders, so that a quiet address seldom shares one. */
+export class RecentSources {
+  readonly #lifeMs: number;
+  /** When a source was heard of last; whole ms, modulo 2^32. */
+  readonly #heardMs: Int32Array = new Int32Array(RECENT_CELLS);
+  readonly #startMs: number;
+
+  constructor(lifeMs: number, nowMs: number) {
+    this.#lifeMs = lifeMs;
+    this.#startMs = nowMs - lifeMs - 1;
+  }
+
+  /** Notes that the source with this hash is heard of; whether it was not within the life before. */
+  mark(hash: number, nowMs: number): boolean {
+    const cell = hash & (RECENT_CELLS - 1);
+    // Cells begin with 0, so time counts from a life before the start.
+    const elapsedMs = Math.floor(nowMs - this.#startMs) | 0;
+    const isFresh = ((elapsedMs - this.#heardMs[cell]) | 0) > this.#lifeMs;
+    this.#heardMs[cell] = elapsedMs;
+    return isFresh;
+  }
+}

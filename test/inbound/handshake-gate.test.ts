@@ -1,0 +1,261 @@
+/** The gate before the control lane: what gets in, what must show a cookie, and what is dropped, in calm and under floods. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { InboundPath } from '../../src/inbound/receive.ts';
+import type { Endpoint } from '../../src/packet/endpoint.ts';
+import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
+import { CookieChecker, CookieGenerator } from '../../src/protocol/cookie.ts';
+import { decodeHandshake } from '../../src/protocol/messages.ts';
+import { bytesFrom } from '../support/arbitrary-packets.ts';
+import { endpointOf, FakeLane } from '../support/fake-lane.ts';
+import { GATE_PUBLIC_KEY, genuine, LIVE_INDEX, openGate } from '../support/handshake-gate.ts';
+
+/** Initiations that get in before addresses are looked at, and the budget of one address. */
+const CALM = 512;
+const SOURCE_BURST = 5;
+const SOURCE_PER_SECOND = 20;
+/** All unproven ones together. */
+const UNPROVEN_BURST = 2_048;
+
+let lane: FakeLane;
+let path: InboundPath;
+let gate: ReturnType<typeof openGate>;
+let worthiness: boolean[];
+
+beforeEach(() => {
+  lane = new FakeLane();
+  worthiness = [];
+  gate = openGate(lane, (isWorthy) => {
+    worthiness.push(isWorthy);
+    return true;
+  });
+  path = new InboundPath(lane.context, gate);
+});
+
+/** Datagrams from one address, taken in; how many were handed over, how many of these to be answered by a cookie, how many dropped. */
+function offer(datagrams: readonly Uint8Array[], source: Endpoint): { in: number; cookie: number; rate: number } {
+  lane.reset();
+  for (const datagram of datagrams) lane.arrive([datagram], source, source.family);
+  while (path.turn(source.family) > 0);
+  const handed = lane.events.filter((event) => event.type === 'handshake');
+  const cookie = handed.filter(({ needsCookie }) => needsCookie).length;
+  return { in: handed.length - cookie, cookie, rate: lane.drop('IN_HANDSHAKE_RATE') };
+}
+
+function initiations(count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, at) => genuine(Uint8Array.of(1, 0, 0, 0, ...bytesFrom(at + 1, 144))));
+}
+
+function addressOf(number: number): Endpoint {
+  return { ...endpointOf(0), address: Uint8Array.of(198, 18, number >> 8, number & 255) };
+}
+
+/** So many initiations from one address that the gate looks at addresses. */
+function alarm(): void {
+  offer(initiations(CALM + 100), addressOf(9));
+}
+
+/** Spends what all strangers may ask for together. */
+function exhaust(): void {
+  alarm();
+  // Some addresses share a cell with one that was heard of just before, and are refused earlier.
+  for (let refused = 0, at = 0; refused < 20; at += 1) {
+    refused = offer(initiations(1), addressOf(1_000 + at)).in === 1 ? 0 : refused + 1;
+    expect(at).toBeLessThan(UNPROVEN_BURST + 100);
+  }
+}
+
+describe('mac1', () => {
+  it('is checked before anything is handed over: with one bit wrong nothing gets in', () => {
+    for (const type of [1, 2]) {
+      const message = genuine(Uint8Array.of(type, 0, 0, 0, ...bytesFrom(type, type === 1 ? 144 : 88)));
+      const macStart = message.length - 32;
+      for (let bit = 0; bit < 128; bit += 1) {
+        const forged = Uint8Array.from(message);
+        forged[macStart + (bit >> 3)] ^= 1 << (bit & 7);
+        expect(offer([forged], addressOf(1))).toEqual({ in: 0, cookie: 0, rate: 0 });
+        expect(lane.drops()).toEqual({ IN_HANDSHAKE_BAD: 1 });
+      }
+      expect(offer([message], addressOf(1)).in).toBe(1);
+    }
+  });
+
+  it('of another public key gets nothing in, and without a static key nothing does', () => {
+    const [message] = initiations(1);
+    gate.setIdentity(new Uint8Array(32).fill(9));
+    offer([message], addressOf(1));
+    expect(lane.drops()).toEqual({ IN_HANDSHAKE_BAD: 1 });
+    gate.setIdentity(null);
+    offer([message], addressOf(1));
+    expect(lane.drops()).toEqual({ IN_HANDSHAKE_BAD: 1 });
+  });
+
+  it('that is wrong costs an address nothing of its budget, so that nobody can spend it for others', () => {
+    alarm();
+    const junk = initiations(1_000).map((message) => message.fill(0xee, 116, 132));
+    expect(offer(junk, addressOf(1))).toEqual({ in: 0, cookie: 0, rate: 0 });
+    expect(offer(initiations(SOURCE_BURST), addressOf(1)).in).toBe(SOURCE_BURST);
+  });
+});
+
+describe('responses and cookie replies', () => {
+  const response = (): Uint8Array => genuine(Uint8Array.of(2, 0, 0, 0, ...bytesFrom(1, 88)));
+  const reply = (): Uint8Array => genuine(Uint8Array.of(3, 0, 0, 0, ...bytesFrom(2, 60)));
+
+  it('get in when their receiver index is in use, and at no other', () => {
+    expect(offer([response(), reply()], addressOf(1)).in).toBe(2);
+    const other = reply();
+    new DataView(other.buffer).setInt32(4, LIVE_INDEX ^ 1, true);
+    offer([other], addressOf(1));
+    expect(lane.drops()).toEqual({ IN_HANDSHAKE_BAD: 1 });
+  });
+
+  it('that are repeated are held to the rate of their address, which is not that of initiations', () => {
+    expect(offer(Array.from({ length: 1_000 }, response), addressOf(1))).toEqual({ in: 5, cookie: 0, rate: 995 });
+    expect(offer(Array.from({ length: 1_000 }, reply), addressOf(2))).toEqual({ in: 5, cookie: 0, rate: 995 });
+    expect(offer(initiations(100), addressOf(1)).in).toBe(100);
+  });
+});
+
+describe('initiations', () => {
+  it('of a crowd behind one address all get in, while they are not too many', () => {
+    expect(offer(initiations(CALM), addressOf(1))).toEqual({ in: CALM, cookie: 0, rate: 0 });
+  });
+
+  it('of a flood from one address leave everybody else unharmed', () => {
+    const flood = offer(initiations(5_000), addressOf(1));
+    expect(flood.in).toBe(CALM + SOURCE_BURST);
+    expect(flood.cookie).toBeLessThanOrEqual(20);
+    expect(flood.in + flood.cookie + flood.rate).toBe(5_000);
+    for (let other = 2; other < 100; other += 1)
+      expect(offer(initiations(1), addressOf(other)), `address ${other}`).toEqual({ in: 1, cookie: 0, rate: 0 });
+  });
+
+  it('of a flood that goes on get in at twenty a second, and all do again when it has ended', () => {
+    alarm();
+    let taken = 0;
+    for (let second = 0; second < 10; second += 1)
+      for (let tenth = 0; tenth < 10; tenth += 1) {
+        lane.addon.nowMs += 100;
+        taken += offer(initiations(200), addressOf(9)).in;
+      }
+    expect(taken).toBeGreaterThanOrEqual(10 * SOURCE_PER_SECOND - 1);
+    expect(taken).toBeLessThanOrEqual(10 * SOURCE_PER_SECOND + SOURCE_BURST);
+    lane.addon.nowMs += 3_000;
+    expect(offer(initiations(500), addressOf(9)).in).toBe(500);
+  });
+
+  it('from very many addresses must show a cookie, and only so many are asked for it', () => {
+    exhaust();
+    const outcomes = Array.from({ length: 1_000 }, (_, at) => offer(initiations(1), addressOf(10_000 + at)));
+    expect(outcomes.filter((outcome) => outcome.in === 1).length).toBe(0);
+    const asked = outcomes.filter(({ cookie }) => cookie === 1).length;
+    expect(asked).toBeGreaterThan(300);
+    expect(asked).toBeLessThanOrEqual(500);
+  });
+
+  it('of very many addresses that repeat themselves leave room for one that was not heard of lately', () => {
+    exhaust();
+    for (let tenth = 0; tenth < 30; tenth += 1) {
+      lane.addon.nowMs += 100;
+      for (let at = 0; at < 200; at += 1) offer(initiations(1), addressOf(1_000 + at));
+    }
+    expect(offer(initiations(1), addressOf(1_000)).in).toBe(0);
+    const fresh = Array.from({ length: 100 }, (_, other) => offer(initiations(1), addressOf(30_000 + other)).in);
+    // One in a hundred shares its budget with an address of the flood.
+    expect(fresh.filter((taken) => taken === 1).length).toBeGreaterThan(90);
+  });
+
+  it('from where a peer is known to be get in also then', () => {
+    const home = addressOf(77);
+    lane.addPeer(0, home);
+    exhaust();
+    lane.addon.nowMs += 3_000;
+    exhaust();
+    expect(offer(initiations(1), home)).toEqual({ in: 1, cookie: 0, rate: 0 });
+    expect(offer(initiations(1), addressOf(78)).in).toBe(0);
+  });
+
+  it('of one IPv6 network share its budget, wherever in its /64 they come from', () => {
+    alarm();
+    const host = (network: number, number: number): Endpoint => ({
+      ...endpointOf(0),
+      family: 6,
+      address: Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, network, 0, 0, 0, 0, 0, 0, 0, number),
+    });
+    const taken = (network: number): number =>
+      Array.from({ length: 50 }, (_, number) => offer(initiations(1), host(network, number)).in).reduce(
+        (a, b) => a + b,
+      );
+    expect(taken(1)).toBe(SOURCE_BURST);
+    expect(taken(2)).toBe(SOURCE_BURST);
+  });
+
+  it('leave half of the queue to those that are worth the work', () => {
+    exhaust();
+    worthiness.length = 0;
+    offer(initiations(1), addressOf(20_000));
+    expect(worthiness).toEqual([false]);
+  });
+});
+
+describe('a cookie', () => {
+  const home = addressOf(123);
+
+  /** An initiation that bears the cookie of an address; the gate knows the secret since `bornMs`. */
+  function proven(from: Endpoint, bornMs = lane.addon.nowMs): () => Uint8Array {
+    const checker = new CookieChecker(GATE_PUBLIC_KEY, WIREGUARD_TIMING, (length) => bytesFrom(5, length));
+    const generator = new CookieGenerator(GATE_PUBLIC_KEY, WIREGUARD_TIMING);
+    const stamped = (): Uint8Array => {
+      const [message] = initiations(1);
+      generator.stamp(message, bornMs);
+      return message;
+    };
+    const reply = decodeHandshake(checker.reply(stamped(), 1, from, bornMs));
+    if (reply?.type !== 3) throw new Error('expected a cookie reply');
+    expect(generator.consume(reply, bornMs)).toBe('taken');
+    const secret = checker.secret;
+    if (secret === null) throw new Error('expected a secret');
+    gate.setCookieSecret(secret.key, secret.bornMs);
+    return stamped;
+  }
+
+  it('gets its bearer in, at the rate of an address, when strangers must wait', () => {
+    const stamped = proven(home);
+    exhaust();
+    expect(offer(Array.from({ length: 100 }, stamped), home)).toEqual({ in: SOURCE_BURST, cookie: 0, rate: 95 });
+  });
+
+  it('in IPv6 does the same', () => {
+    const there: Endpoint = { ...home, family: 6, address: bytesFrom(8, 16) };
+    const stamped = proven(there);
+    exhaust();
+    expect(offer([stamped()], there).in).toBe(1);
+  });
+
+  it('is bound to address and port, and to 120 s', () => {
+    const stamped = proven(home);
+    exhaust();
+    expect(offer([stamped()], { ...home, port: home.port + 1 }).in).toBe(0);
+    expect(offer([stamped()], addressOf(124)).in).toBe(0);
+    expect(offer([stamped()], home).in).toBe(1);
+    lane.addon.nowMs += WIREGUARD_TIMING.COOKIE_REFRESH_TIME_MS - 1;
+    exhaust();
+    expect(offer([stamped()], home).in).toBe(1);
+    lane.addon.nowMs += 1;
+    exhaust();
+    expect(offer([stamped()], home).in).toBe(0);
+  });
+
+  it("cannot be had used up by others: forged messages in its bearer's name do not count for it", () => {
+    const stamped = proven(home);
+    exhaust();
+    offer(initiations(1_000), home);
+    expect(offer([stamped()], home).in).toBe(1);
+  });
+
+  it('counts no more when our key has changed', () => {
+    const stamped = proven(home);
+    gate.setIdentity(new Uint8Array(32).fill(1));
+    expect(offer([stamped()], home).in).toBe(0);
+  });
+});
