@@ -65,6 +65,8 @@ export interface ControlPeer {
   readonly cells: Float64Array;
   readonly watched: Int32Array;
   endpoint: Endpoint | null;
+  /** Grows when the endpoint changes other than by the word of a lane, whose word may then be out of date. */
+  endpointSerial: number;
   timer: NodeJS.Timeout | null;
   /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
   currentBornMs: number;

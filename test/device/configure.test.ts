@@ -4,12 +4,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DeviceChange, PeerChange } from '../../src/control/device-change.ts';
 import { generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
 import type { Logger } from '../../src/control/log.ts';
 import { openDevice } from '../../src/device.ts';
 import type { Device } from '../../src/device-types.ts';
+import { endpointOf } from '../../src/endpoint-text.ts';
 import { openTun } from '../../src/native/addon.ts';
 import { closeLaneSockets, openSockets } from '../../src/sockets.ts';
 import type { LaneCommand } from '../../src/tables/lane-messages.ts';
@@ -238,6 +240,22 @@ describe.skipIf(missing !== null)(titled('a running device', missing), () => {
     expect(device.settings().peers).toEqual([]);
   });
 
+  test('a lane that says where a peer was before it hears where it is now is not heeded', async () => {
+    const publicKey = key();
+    const at = (address: string) => ({ peers: [{ publicKey, endpoint: { address, port: 9 } }] });
+    const endpoint = (): string | undefined => device.settings().peers[0]?.endpoint?.address;
+    const roamed = { type: 'roamed', peer: 0, endpoint: endpointOf({ address: '3.3.3.3', port: 3 }) } as const;
+    device.configure(at('1.1.1.1'));
+    device.configure(at('2.2.2.2'));
+    playedLanes[0]?.tell({ ...roamed, serial: 0 });
+    await delay(20);
+    expect(endpoint()).toBe('2.2.2.2');
+    const told = (): unknown => commands().findLast(({ type }) => type === 'endpoint');
+    await vi.waitFor(() => expect(told()).toMatchObject({ peer: 0, serial: 1 }));
+    playedLanes[0]?.tell({ ...roamed, serial: 1 });
+    await vi.waitFor(() => expect(endpoint()).toBe('3.3.3.3'));
+  });
+
   test('the id and memory of a removed peer are used again only when its lane has answered', async () => {
     const [a, b, c] = [{ publicKey: key() }, { publicKey: key() }, { publicKey: key() }];
     device.configure({ peers: [a] });
@@ -249,7 +267,7 @@ describe.skipIf(missing !== null)(titled('a running device', missing), () => {
       commands().flatMap((command) => (command.type === 'peers' ? command.peers.map(({ peer }) => peer) : []));
     expect(ids()).toEqual([0, 1]);
     for (const command of commands()) if (command.type === 'mark') playedLanes[0]?.tell({ ...command, type: 'marked' });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
     device.configure({ peers: [c] });
     await vi.waitFor(() => expect(ids()).toEqual([0, 1, 0]));
   });
