@@ -174,7 +174,9 @@ netnsSuite('an interface beside its program', [], (pairing) => {
       end.namespace.ip(`link set dev ${end.name} up`, `addr replace ${inner(host, 6)}/64 dev ${end.name} nodad`);
       await expectEcho(end.namespace, inner(3 - host, 4));
       await expectEcho(peer.namespace, inner(host, 6));
-      expect(Number((await end.showPeer(peer, 'latest-handshakes'))[0])).toBeGreaterThan(before);
+      // wireguard-go may go on with its session if it was down for so short a time.
+      if (end.implementation === 'gigatun')
+        expect(Number((await end.showPeer(peer, 'latest-handshakes'))[0])).toBeGreaterThan(before);
     }
   });
 });
