@@ -115,8 +115,9 @@ describe('the table of compatibility', () => {
   const named = (text: string): string[][] => [...text.matchAll(rows)].map(([, path, name]) => [path, name]);
   const untrue = (text: string): string[][] =>
     named(text).filter(([path, name]) => {
-      const file = all.find((candidate) => candidate.path === `test/${path}`);
-      return file?.text.includes(name) !== true;
+      const text = all.find((candidate) => candidate.path === `test/${path}`)?.text ?? '';
+      // Several tests of a file are parted by semicolons; … stands for what a table of cases fills in.
+      return !name.split('; ').every((one) => one.split('…').every((part) => text.includes(part.trim())));
     });
 
   it('names tests that are there', () => {
