@@ -53,6 +53,8 @@ export interface ControlLaneOptions {
   /** What lanes ask for the receiver indices in use. */
   readonly indexWatcher: IndexWatcher;
   readonly offloads: Pick<OffloadControlOptions, 'datagramsMax' | 'announces' | 'mtu' | 'log'>;
+  /** Told before an initiation is sent again to a peer that did not answer the last one; it may move the peer. */
+  readonly unanswered?: (peer: ControlPeer) => void;
   /** Sends a command to one lane, or to all. */
   readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
 }
@@ -63,6 +65,8 @@ export interface ControlPeer {
   readonly cells: Float64Array;
   readonly watched: Int32Array;
   endpoint: Endpoint | null;
+  /** Grows when the endpoint changes other than by the word of a lane, whose word may then be out of date. */
+  endpointSerial: number;
   timer: NodeJS.Timeout | null;
   /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
   currentBornMs: number;

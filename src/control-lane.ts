@@ -178,7 +178,8 @@ export class ControlLane {
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
     if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
-    this.#options.post({ type: 'endpoint', peer: peer.id, endpoint }, 'all');
+    peer.endpointSerial += 1;
+    this.#options.post({ type: 'endpoint', peer: peer.id, endpoint, serial: peer.endpointSerial }, 'all');
   }
 
   /** Takes an event of a lane. */
@@ -212,7 +213,7 @@ export class ControlLane {
         this.#evaluateId(event.peer);
         break;
       case 'roamed':
-        this.#roamed(event.peer, event.endpoint, lane);
+        this.#roamed(event, lane);
         break;
     }
   }
@@ -269,6 +270,7 @@ export class ControlLane {
       cells: peerCells(memory, offset, this.#options.lanes + 1),
       watched: watchedWord(memory, offset),
       endpoint,
+      endpointSerial: 0,
       timer: null,
       currentBornMs: Number.NEGATIVE_INFINITY,
       nextBornMs: 0,
@@ -322,12 +324,13 @@ export class ControlLane {
     if (peer !== undefined) peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes + 1] += length;
   }
 
-  #roamed(id: number, endpoint: Endpoint, lane: number): void {
+  /** What a lane said before it heard where the peer is now is out of date. */
+  #roamed({ peer: id, endpoint, serial }: Extract<LaneEvent, { type: 'roamed' }>, lane: number): void {
     const peer = this.peers.get(id);
-    if (peer === undefined) return;
+    if (peer === undefined || serial !== peer.endpointSerial) return;
     if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(id);
     peer.endpoint = endpoint;
-    this.#options.post({ type: 'endpoint', peer: id, endpoint }, { except: lane });
+    this.#options.post({ type: 'endpoint', peer: id, endpoint, serial }, { except: lane });
   }
 
   #act(id: number, actions: readonly Action[]): void {
@@ -474,6 +477,7 @@ export class ControlLane {
 
   #send(action: Extract<Action, { kind: 'send' }>): void {
     const peer = action.peer === null ? undefined : this.peers.get(action.peer);
+    if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
     if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
     const to = action.to ?? peer?.endpoint ?? null;

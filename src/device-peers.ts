@@ -76,7 +76,7 @@ export class DevicePeers {
     if (this.#publishTimer !== null) clearTimeout(this.#publishTimer);
     this.#publishTimer = null;
     const startedMs = performance.now();
-    if (this.#routesChanged) this.#post({ type: 'routes', ...this.#owners.tables() });
+    if (this.#routesChanged) this.#post({ type: 'routes', ipv4: this.#owners.table(4), ipv6: this.#owners.table(6) });
     if (this.#anyRemoved) this.#control.mark();
     this.#routesChanged = false;
     this.#anyRemoved = false;

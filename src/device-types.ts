@@ -2,6 +2,7 @@
 import type { DeviceConfig } from './control/config-types.ts';
 import type { DeviceChange, DeviceSettings } from './control/device-change.ts';
 import type { Logger } from './control/log.ts';
+import type { Unanswered } from './control/name-watch.ts';
 import type { GigatunError } from './errors.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
 import type { HeldOffload } from './offloads/lane-faults.ts';
@@ -31,6 +32,8 @@ export interface DeviceOptions {
   readonly txQueueLength?: number | null;
   /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
   readonly memoryCapBytes?: number | null;
+  /** Told before an initiation is sent again to a peer that did not answer the last one; it may `configure` the peer's endpoint. */
+  readonly unanswered?: (event: Unanswered) => void;
   /**
    * true: there are outer sockets only while the interface is up, as WireGuard has it. Default false: from the start on.
    * In both cases a device whose interface goes down forgets its sessions and is silent until it is up again.

@@ -12,7 +12,9 @@ import type { DeviceConfig } from './control/config-types.ts';
 import type { DeviceChange, DeviceSettings, PeerChange } from './control/device-change.ts';
 import { formatKey, publicKeyOf } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
+import type { Unanswered } from './control/name-watch.ts';
 import { ControlLane, nowMs } from './control-lane.ts';
+import type { ControlPeer } from './control-lane-types.ts';
 import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
@@ -21,6 +23,7 @@ import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
+import { numericEndpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { LanePort } from './lane-port.ts';
@@ -36,6 +39,7 @@ import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { SuspendWatch } from './suspend-watch.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
 import { LiveIndices } from './tables/live-indices.ts';
+import { PEER_CELL } from './tables/peers.ts';
 
 export type { Device, DeviceEnd, DeviceOptions, DeviceStatus, PeerStatus } from './device-types.ts';
 
@@ -51,7 +55,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes: lanesWanted = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
-  const { socketsFollowLink = false, tunFd } = options;
+  const { socketsFollowLink = false, unanswered = null, tunFd } = options;
   if (!Number.isInteger(lanesWanted) || lanesWanted < 1 || lanesWanted > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanesWanted}`);
   checkQueueLength(txQueueLength);
@@ -62,7 +66,7 @@ export async function openTimedDevice(options: DeviceOptions, timing: Timing): P
     log.info('the TUN that was passed has one queue: there is one lane', { wanted: lanesWanted });
   const settings: Settings = {
     ...{ tun: adopted ?? name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime },
-    ...{ timing, fwmark, socketsFollowLink },
+    ...{ timing, fwmark, socketsFollowLink, unanswered },
     peers: peers.length,
   };
   const device = newDevice(settings);
@@ -107,6 +111,7 @@ interface Settings {
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
+  readonly unanswered: ((event: Unanswered) => void) | null;
   readonly socketsFollowLink: boolean;
 }
 
@@ -306,9 +311,19 @@ class TunnelDevice implements Device {
         mtu: () => this.#link?.mtu ?? this.#settings.mtu,
         log: this.#settings.log,
       },
+      unanswered: (peer) => this.#unanswered(peer),
       post: (command, to) => this.#post(command, to),
     });
     this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
+  }
+
+  #unanswered({ id, endpoint, cells, currentBornMs }: ControlPeer): void {
+    const { unanswered } = this.#settings;
+    if (unanswered === null || this.#control === null || this.#closing !== null) return;
+    const heardMs = Math.max(cells[PEER_CELL.LAST_RECEIVED_MS], currentBornMs);
+    const silentMs = heardMs > 0 ? nowMs() - heardMs : Number.POSITIVE_INFINITY;
+    const publicKey = this.#control.machine.peerPublicKey(id);
+    unanswered({ publicKey, endpoint: endpoint && numericEndpointOf(endpoint), silentMs });
   }
 
   #openLink(descriptors: DeviceDescriptors): DeviceLink {

@@ -155,7 +155,7 @@ class Lane {
     this.#toldRoamedMs = nowMs;
     for (const peer of roamed) {
       const endpoint = readEndpoint(new Uint8Array(peer.endpoint.buffer), 0);
-      if (endpoint !== null) notify({ type: 'roamed', peer: peer.id, endpoint });
+      if (endpoint !== null) notify({ type: 'roamed', peer: peer.id, endpoint, serial: peer.endpointSerial });
     }
     roamed.clear();
   }
@@ -251,6 +251,8 @@ class Lane {
         break;
       case 'endpoint':
         writeEndpoint(new Uint8Array(peer.endpoint.buffer), 0, command.endpoint);
+        peer.endpointSerial = command.serial;
+        this.#context.roamed.delete(peer);
         break;
       case 'groups':
         peer.groupDatagramsMax = command.datagramsMax;

@@ -368,8 +368,8 @@ describe('a peer that roams', () => {
     ]);
     expect(addon.udpSends.map(({ endpoint }) => endpoint)).toEqual([endpointOf(6)]);
     expect(events.filter(({ type }) => type === 'roamed')).toEqual([
-      { type: 'roamed', peer: 0, endpoint: endpointOf(5) },
-      { type: 'roamed', peer: 0, endpoint: endpointOf(7) },
+      { type: 'roamed', peer: 0, endpoint: endpointOf(5), serial: 0 },
+      { type: 'roamed', peer: 0, endpoint: endpointOf(7), serial: 0 },
     ]);
   });
 });
@@ -377,7 +377,7 @@ describe('a peer that roams', () => {
 describe('what else a lane is told', () => {
   it('about an endpoint decides where datagrams go', () => {
     const endpoint = endpointOf(9, 4);
-    run([[...peerCommands(), ...use(0), { type: 'endpoint', peer: 0, endpoint }], fromTun(1)]);
+    run([[...peerCommands(), ...use(0), { type: 'endpoint', peer: 0, endpoint, serial: 1 }], fromTun(1)]);
     expect(addon.udpSends.map((send) => send.endpoint)).toEqual([endpoint]);
   });
 

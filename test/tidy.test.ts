@@ -45,6 +45,7 @@ const RULES: readonly [string, Rule, readonly ProjectFile[], ProjectFile][] = [
     source,
     planted('src/ledger/x.ts', "import type { A } from '../lane.ts';"),
   ],
+  ['the UAPI is given its device', importRules, source, planted('src/uapi/x.ts', "import { a } from '../device.ts';")],
   ['only src/native/ loads the addon', importRules, source, planted('src/lane.ts', "await import('node-gyp-build');")],
   ['script files are named in kebab-case', kebabCase, script, planted('src/packet/ipHeader.ts', '')],
   ['C files are named in snake_case', snakeCase, c, planted('native/core/ip-header.c', '')],
@@ -106,6 +107,26 @@ describe('the catalogs', () => {
       users,
     );
     expect(stages.filter((name) => !native.includes(`ACTIVITY_${name}`))).toEqual([]);
+  });
+});
+
+describe('the table of compatibility', () => {
+  const rows = /`(?:test\/)?([\w/.-]+\.test\.ts)`: (.+?)(?=<br>| \||; `|$)/gm;
+  const named = (text: string): string[][] => [...text.matchAll(rows)].map(([, path, name]) => [path, name]);
+  const untrue = (text: string): string[][] =>
+    named(text).filter(([path, name]) => {
+      const text = all.find((candidate) => candidate.path === `test/${path}`)?.text ?? '';
+      // Several tests of a file are parted by semicolons; … stands for what a table of cases fills in.
+      return !name.split('; ').every((one) => one.split('…').every((part) => text.includes(part.trim())));
+    });
+
+  it('names tests that are there', () => {
+    const { text } = readProjectFile('docs/compatibility.md');
+    expect(named(text).length).toBeGreaterThan(90);
+    expect(untrue(text)).toEqual([]);
+    const planted =
+      '| a | b | `tidy.test.ts`: names tests that are there<br>`tidy.test.ts`: name what is n\u00f6t there | – |';
+    expect(untrue(planted)).toEqual([['tidy.test.ts', 'name what is n\u00f6t there']]);
   });
 });
 

@@ -6,6 +6,7 @@ export const COMMAND_NAMES: readonly string[] = [
   'up',
   'down',
   'daemon',
+  'reload',
   'show',
   'stats',
   'doctor',

@@ -18,6 +18,7 @@ Examples:
   gigatun show                   peers, handshakes, transfer
   gigatun stats wg0 --watch      where each microsecond goes, every second
   gigatun doctor                 what limits throughput here, and what to change
+  gigatun reload wg0             apply its file as it is now
   gigatun down wg0
   gigatun wg0                    an empty interface, for wg and wg-quick to configure
   gigatun demo                   a tunnel between two namespaces, measured
@@ -111,7 +112,26 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     .argument('<interface>', 'interface name, or the path of its NAME.conf')
     .addHelpText('after', '\nExample:\n  gigatun down wg0\n')
     .action(async (name: string) => finish(await (await import('./down.ts')).down(name)));
+  addReloadCommand(program, finish);
   addDaemonCommand(program, finish);
+}
+
+function addReloadCommand(program: Command, finish: (exitCode: number) => void): void {
+  program
+    .command('reload')
+    .summary('apply a changed file to a running tunnel')
+    .description(
+      'Reads the file of a running tunnel again and applies what differs: keys, port, mark, peers, addresses, routes, ' +
+        'rules, MTU, name servers. Sessions of peers that stay are kept; hooks are not run. On any failure nothing is changed.',
+    )
+    .argument('<interface>', 'interface name, or the path of its NAME.conf')
+    .option('-n, --dry-run', 'show what would change, and change nothing')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  gigatun reload --dry-run wg0\n  gigatun reload wg0\n')
+    .action(async (name: string, options: { dryRun?: true; json?: true }) => {
+      const { reload } = await import('./reload.ts');
+      finish(await reload(name, { dryRun: options.dryRun === true, json: options.json === true }));
+    });
 }
 
 function addDaemonCommand(program: Command, finish: (exitCode: number) => void): void {

@@ -8,6 +8,7 @@ import { asGigatunError, messageOf } from '../control/system-error.ts';
 import type { TunnelEnd } from '../control/tunnel.ts';
 import { GigatunError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.ts';
+import { type HangUp, onHangUp } from './hang-up.ts';
 import { say } from './print.ts';
 import { releaseMemory } from './release-memory.ts';
 import { openStartChannel, type StartChannel } from './start-channel.ts';
@@ -22,6 +23,8 @@ export interface Service {
   readonly closed: Promise<TunnelEnd>;
   /** Never rejects. */
   close(end: TunnelEnd): Promise<void>;
+  /** Reads its file again, for SIGHUP; absent where there is none. Never rejects. */
+  reload?(): Promise<void>;
 }
 
 /** What a start gets. */
@@ -57,13 +60,14 @@ export async function serve(levels: LogLevels, start: (request: ServiceStart) =>
   const channel = openStartChannel();
   const stop = new AbortController();
   const force = new AbortController();
-  stopOnSignals(stop, force);
+  const hangUp = stopOnSignals(stop, force);
   try {
     const level = channel.background ? levels.background : levels.foreground;
     const log = createLogger(logLevelOf(process.env.LOG_LEVEL, level, channel.report));
+    const manager = openServiceManager(log);
     stopWhenBroken(stop, log);
     const service = await start({ channel, log, signal: stop.signal, force: force.signal });
-    return await stay(service, channel, log, stop.signal);
+    return await stay(service, { manager, channel, log, signal: stop.signal, hangUp });
   } catch (error) {
     if (!channel.fail(error)) throw error;
     return exitCodeOf(error);
@@ -72,14 +76,22 @@ export async function serve(levels: LogLevels, start: (request: ServiceStart) =>
   }
 }
 
-async function stay(service: Service, channel: StartChannel, log: Logger, signal: AbortSignal): Promise<number> {
+interface StayTools {
+  readonly manager: ServiceManager;
+  readonly channel: StartChannel;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly hangUp: HangUp;
+}
+
+async function stay(service: Service, { manager, channel, log, signal, hangUp }: StayTools): Promise<number> {
   const { name } = service;
-  const manager = openServiceManager(log);
   closeWhenStopped(service, manager, signal);
   log.info('up', { name, ...service.fields });
   channel.ready();
   void manager.ready(`${name} is up`);
   releaseMemory();
+  hangUp.ready(service.reload === undefined ? null : () => service.reload?.());
   const { reason, error } = await service.closed;
   log.info('down', { name, reason });
   if (error === null) return EXIT_OK;
@@ -88,8 +100,11 @@ async function stay(service: Service, channel: StartChannel, log: Logger, signal
   return EXIT_FAILURE;
 }
 
-/** SIGTERM, SIGINT and SIGHUP ask for an end; asking again ends the hooks of the way down, too, and limits the time of all. */
-function stopOnSignals(stop: AbortController, force: AbortController): void {
+/**
+ * SIGTERM and SIGINT ask for an end, and SIGHUP may (`hang-up.ts`); asking again ends the hooks of the way down, too, and
+ * limits the time of all.
+ */
+function stopOnSignals(stop: AbortController, force: AbortController): HangUp {
   let forceFromMs = Number.POSITIVE_INFINITY;
   const take = (signal: NodeJS.Signals): void => {
     if (performance.now() >= forceFromMs) {
@@ -100,7 +115,8 @@ function stopOnSignals(stop: AbortController, force: AbortController): void {
       stop.abort(new GigatunError('GONE', `stopped by ${signal}`));
     }
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, take);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, take);
+  return onHangUp(take);
 }
 
 /** A broken program still takes its rules and routes with it, if it can. */

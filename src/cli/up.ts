@@ -16,6 +16,7 @@ import { startInBackground } from './background.ts';
 import { EXIT_OK } from './exit-code.ts';
 import { say } from './print.ts';
 import { isDropWanted, type PrivilegeOptions } from './privilege-options.ts';
+import { releaseMemory } from './release-memory.ts';
 import { type LogLevels, type Service, type ServiceStart, serve } from './serve.ts';
 import { packageVersion } from './version.ts';
 
@@ -80,6 +81,7 @@ async function start(argument: string, options: UpOptions, request: ServiceStart
     fields: { configMs, ...tunnel.phasesMs },
     closed: tunnel.closed,
     close: (end) => tunnel.close(end),
+    reload: () => tunnel.reload(),
   };
 }
 
@@ -93,11 +95,13 @@ function privilegeNeeds({ listenPort, interface: { hooks } }: TunnelConfig, opti
   };
 }
 
-function requestOf({ name, config }: LoadedConfig, options: UpOptions, request: ServiceStart): TunnelRequest {
+function requestOf({ name, path, config }: LoadedConfig, options: UpOptions, request: ServiceStart): TunnelRequest {
   const { channel, log, signal, force } = request;
   return {
     name,
     config,
+    load: () => loadConfig(path),
+    onReloaded: releaseMemory,
     lanes: options.lanes ?? null,
     memoryCapBytes: options.memory ?? null,
     mtu: options.mtu ?? null,

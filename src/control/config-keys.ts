@@ -197,7 +197,13 @@ export const PEER_KEYS: readonly KeyRule<PeerDraft>[] = [
   rule('PublicKey', 'once', readKey, setPublicKey, 'Public key of the peer, base64. Required.'),
   rule('PresharedKey', 'once', readPresharedKey, setPresharedKey, 'Additional symmetric key, base64.'),
   rule('AllowedIPs', 'listOrEmpty', readAllowedIp, addAllowedIp, 'Prefixes the peer may use inside the tunnel.'),
-  rule('Endpoint', 'once', readEndpoint, setEndpoint, 'HOST:PORT or [IPV6]:PORT; DNS names are looked up at start.'),
+  rule(
+    'Endpoint',
+    'once',
+    readEndpoint,
+    setEndpoint,
+    'HOST:PORT or [IPV6]:PORT; DNS names are looked up at start, and again when the peer falls silent.',
+  ),
   rule('PersistentKeepalive', 'once', readKeepalive, setKeepalive, 'Seconds between keepalives, or off.'),
 ];
 

@@ -5,7 +5,7 @@
  */
 import { type ErrorCode, GigatunError, isErrorCode } from '../errors.ts';
 
-export const CONTROL_METHODS = ['status', 'stats', 'down', 'version'] as const;
+export const CONTROL_METHODS = ['status', 'stats', 'reload', 'difference', 'down', 'version'] as const;
 export type ControlMethod = (typeof CONTROL_METHODS)[number];
 
 /** Version of this protocol, as `version` reports it. */

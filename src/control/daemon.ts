@@ -10,9 +10,9 @@ import { existsSync, rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import type { RunCommand } from './command.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
-import { type ControlServer, openControlServer } from './control-server.ts';
+import { type ControlServer, isAlive, openControlServer } from './control-server.ts';
 import type { Logger } from './log.ts';
-import { untilNameFree } from './name-wait.ts';
+import { nameTaken, untilNameFree } from './name-wait.ts';
 import { journalPath, prepareRunDirectory, socketPath, startingSocketPath } from './run-directory.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
 import type { TunnelDevice, TunnelEnd } from './tunnel.ts';
@@ -110,12 +110,20 @@ export class Daemon {
       status: (): unknown => this.#running().status(),
       stats: (): unknown => this.#running().snapshot(),
       version: (): unknown => ({ version, pid: process.pid, protocol: CONTROL_PROTOCOL, state: this.#state }),
+      reload: () => this.#reload(),
+      difference: () => this.#reload(),
       down: (): Promise<unknown> => this.#down(),
     };
-    this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
+    // First: one that closes removes the name under which it started, too.
     await untilNameFree(directory, name);
+    this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
+    if (await isAlive(socketPath(directory, name))) throw nameTaken(name);
     // A killed process may have left it: nobody shall take it for ours before we are ready.
     rmSync(socketPath(directory, name), { force: true });
+  }
+
+  #reload(): never {
+    throw new GigatunError('UNSUPPORTED', `${this.#request.name} has no file to reload; change it with: wg`);
   }
 
   /** Rules and routes of a `gigatun up` that was killed. */

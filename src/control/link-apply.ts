@@ -3,12 +3,16 @@
  * earlier process was killed before it could. The journal holds the undoing of every step that may have been done; it is
  * written before the step, so that nothing is done that nobody knows of, and what could not be undone stays in it.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
-import { type Command, type CommandResult, formatCommand, type RunCommand, requireCommand } from './command.ts';
+import type { RunCommand } from './command.ts';
+import { formatAction, perform, runUndo } from './link-action.ts';
+import { changeLink } from './link-change.ts';
+import type { LinkMove } from './link-difference.ts';
+import { readJournal, writeJournal } from './link-journal.ts';
 import type { Action, LinkPlan, LinkStep } from './link-plan.ts';
 import type { Logger } from './log.ts';
-import { asGigatunError, codeOf, messageOf } from './system-error.ts';
+import { messageOf } from './system-error.ts';
 
 export interface LinkTools {
   readonly run: RunCommand;
@@ -28,6 +32,13 @@ export interface Link {
    */
   carryOut(plan: LinkPlan): Promise<void>;
   /**
+   * Carries moves out, all or none of them: when one fails, or the signal says so, those before it are taken back.
+   *
+   * @returns what takes them all back, should something fail that comes behind them; it throws what it could not.
+   * @throws GigatunError of the move that failed, with all that could not be taken back.
+   */
+  change(moves: readonly LinkMove[], signal: AbortSignal): Promise<() => Promise<void>>;
+  /**
    * Undoes everything, in reverse, to the end even if something fails. Twice is fine: the second time tries what failed.
    *
    * @throws GigatunError SYSTEM with all that could not be undone; the journal keeps it.
@@ -42,6 +53,7 @@ export function openLink(tools: LinkTools): Link {
     carryOut: async (plan) => {
       for (const step of plan.steps) await applyStep(step, undos, tools);
     },
+    change: (moves, signal) => changeLink(moves, undos, { ...tools, signal }),
     undo: () => undoAll(undos, tools),
   };
 }
@@ -84,20 +96,6 @@ async function undoAll(undos: Action[], tools: LinkTools): Promise<void> {
   throw new GigatunError('SYSTEM', `${failures.join('; ')} (kept in ${tools.journal} for the next try)`);
 }
 
-/** What others have removed already is undone. */
-async function runUndo(command: Command, run: RunCommand): Promise<CommandResult> {
-  const result = await run(command);
-  return isGone(command, result) ? { ...result, status: 0 } : result;
-}
-
-/** How ip and nft say that there is no such rule, table or interface, or no IPv6 that could have one. */
-const GONE =
-  /No such (?:file or directory|process|device)|does not exist|Cannot find device|Address family not supported/;
-
-function isGone({ program }: Command, { stderr }: CommandResult): boolean {
-  return (program === 'ip' || program === 'nft') && GONE.test(stderr);
-}
-
 /**
  * Undoes what an earlier process of this interface left behind; what others have undone meanwhile is fine.
  *
@@ -114,72 +112,4 @@ export async function recoverLink(tools: LinkTools): Promise<boolean> {
     throw new GigatunError('SYSTEM', `${what}; undo it by hand and remove that file, if it stays so`, { cause });
   }
   return true;
-}
-
-async function perform(action: Action, run: RunCommand): Promise<void> {
-  if (action.kind === 'run') {
-    await requireCommand(run, action.command);
-    return;
-  }
-  try {
-    writeFileSync(action.path, action.text);
-  } catch (error) {
-    throw asGigatunError(error, `write ${action.text} to ${action.path}`);
-  }
-}
-
-function formatAction(action: Action): string {
-  if (action.kind === 'write') return `write ${action.text} to ${action.path}`;
-  const { input } = action.command;
-  return input === undefined ? formatCommand(action.command) : `${formatCommand(action.command)} < ${input}`;
-}
-
-function writeJournal(journal: string, undos: readonly Action[]): void {
-  try {
-    writeFileSync(`${journal}.new`, JSON.stringify(undos), { mode: 0o600 });
-    renameSync(`${journal}.new`, journal);
-  } catch (error) {
-    // On a full disk the empty file would stay.
-    rmSync(`${journal}.new`, { force: true });
-    throw asGigatunError(error, `write ${journal}`);
-  }
-}
-
-function readJournal(journal: string): Action[] | null {
-  let text: string;
-  try {
-    text = readFileSync(journal, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null;
-    throw asGigatunError(error, `read ${journal}`);
-  }
-  return parseJournal(text, journal);
-}
-
-function parseJournal(text: string, journal: string): Action[] {
-  const broken = new GigatunError(
-    'CONFIG',
-    `expected a journal of gigatun in ${journal}, got something else; remove it`,
-  );
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw broken;
-  }
-  if (!Array.isArray(value) || !value.every(isAction)) throw broken;
-  return value;
-}
-
-/** Programs that an undoing may run; the journal is its owner's file, this guards against a mix-up. */
-const UNDO_PROGRAMS: readonly unknown[] = ['ip', 'nft', 'resolvconf'];
-
-function isAction(value: unknown): value is Action {
-  if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
-  if (value.kind !== 'run' || !('command' in value)) return false;
-  const { command } = value;
-  if (typeof command !== 'object' || command === null || !('program' in command) || !('args' in command)) return false;
-  const { program, args } = command;
-  const words = Array.isArray(args) && args.every((word) => typeof word === 'string');
-  return words && UNDO_PROGRAMS.includes(program);
 }

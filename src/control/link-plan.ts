@@ -25,6 +25,18 @@ export interface LinkStep {
   readonly optional: boolean;
 }
 
+/** A step with what a reload needs beside it, to go from one plan to another while the interface stays. */
+export interface LinkPart extends LinkStep {
+  /** What it makes; no two parts of a plan make the same. */
+  readonly key: string;
+  /** What takes it back while the interface stays; null where nothing need. Where there is an `undo`, it is that. */
+  readonly takeBack: Action | null;
+  /** What sets it anew over another of the same key; null where that must be taken back before. */
+  readonly renew: Action | null;
+  /** A batch of routes: each as `ip route` takes it. */
+  readonly routes: readonly string[] | null;
+}
+
 /** What the plan depends on beside the configuration. */
 export interface LinkFacts {
   /** Mark of the tunnel's own datagrams, also the number of its routing table; 0 when there is no default route. */
@@ -55,22 +67,39 @@ export function needsMark(config: InterfaceConfig, prefixes: readonly IpPrefix[]
 
 /** Plans the set-up of an interface that exists and is down. */
 export function planLink(request: LinkRequest, facts: LinkFacts): LinkPlan {
+  const { parts, warnings } = planLinkParts(request, facts);
+  return { steps: parts, warnings };
+}
+
+/** The same plan as parts that can be compared with those of another. */
+export function planLinkParts(
+  request: LinkRequest,
+  facts: LinkFacts,
+): { readonly parts: readonly LinkPart[]; readonly warnings: readonly string[] } {
   const warnings: string[] = [];
-  const steps = [
-    ...request.interface.addresses.map((address) => addressStep(request.name, address)),
-    step(ip('link', 'set', 'dev', request.name, 'mtu', `${request.mtu}`, 'up')),
+  const parts = [
+    ...request.interface.addresses.map((address) => addressPart(request.name, address)),
+    mtuPart(request),
     ...dnsSteps(request, facts, warnings),
     ...routeSteps(request),
     ...defaultFamilies(request).flatMap((family) => defaultRouteSteps(request, family, facts, warnings)),
   ];
-  return { steps, warnings };
+  return { parts, warnings };
 }
 
-function addressStep(name: string, address: IpPrefix): LinkStep {
-  return step(ip(familyFlag(familyOf(address)), 'address', 'add', formatPrefix(address), 'dev', name));
+function addressPart(name: string, address: IpPrefix): LinkPart {
+  const [flag, text] = [familyFlag(familyOf(address)), formatPrefix(address)];
+  const part = step(`address ${text}`, ip(flag, 'address', 'add', text, 'dev', name));
+  return { ...part, takeBack: run(ip(flag, 'address', 'delete', text, 'dev', name)) };
 }
 
-function dnsSteps({ name, interface: config }: LinkRequest, facts: LinkFacts, warnings: string[]): LinkStep[] {
+/** A reload leaves the interface up or down, as it finds it. */
+function mtuPart({ name, mtu }: LinkRequest): LinkPart {
+  const words = ['link', 'set', 'dev', name, 'mtu', `${mtu}`];
+  return { ...step('mtu', ip(...words, 'up')), renew: run(ip(...words)) };
+}
+
+function dnsSteps({ name, interface: config }: LinkRequest, facts: LinkFacts, warnings: string[]): LinkPart[] {
   if (config.dnsServers.length === 0) return [];
   if (!facts.resolvconf) {
     warnings.push('DNS is not applied: there is no resolvconf; install openresolv, or set the name servers in PostUp');
@@ -80,21 +109,30 @@ function dnsSteps({ name, interface: config }: LinkRequest, facts: LinkFacts, wa
   if (config.dnsSearch.length > 0) lines.push(`search ${config.dnsSearch.join(' ')}\n`);
   // Metric 0 and exclusive: these servers answer for every name while the tunnel is up.
   const set: Command = { program: 'resolvconf', args: ['-a', name, '-m', '0', '-x'], input: lines.join('') };
-  return [step(set, { program: 'resolvconf', args: ['-d', name, '-f'] })];
+  return [renewable(step('dns', set, { program: 'resolvconf', args: ['-d', name, '-f'] }))];
 }
 
 /** Routes of all prefixes but default ones, one batch per family, longest first. */
-function routeSteps(request: LinkRequest): LinkStep[] {
+function routeSteps(request: LinkRequest): LinkPart[] {
   const { name, interface: config } = request;
   if (config.table === 'off') return [];
   const suffix = config.table === 'auto' ? '' : ` table ${config.table}`;
   const families: readonly Family[] = [4, 6];
   return families.flatMap((family) => {
-    const routes = routedPrefixes(request, family);
+    const routes = routedPrefixes(request, family).map((prefix) => `${formatPrefix(prefix)} dev ${name}${suffix}`);
     if (routes.length === 0) return [];
-    const input = routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}${suffix}\n`).join('');
-    return [step({ ...ip(familyFlag(family), '-batch', '-'), input })];
+    return [{ ...step(`routes ${familyFlag(family)}`, routeBatch('add', family, routes)), routes }];
   });
+}
+
+/**
+ * One `ip` for many routes. Adding stops at the first that fails; deleting goes on, for what is gone need not be deleted.
+ *
+ * @param routes each as `ip route` takes it.
+ */
+export function routeBatch(verb: 'add' | 'replace' | 'delete', family: Family, routes: readonly string[]): Command {
+  const input = routes.map((route) => `route ${verb} ${route}\n`).join('');
+  return { ...ip(familyFlag(family), ...(verb === 'delete' ? ['-force'] : []), '-batch', '-'), input };
 }
 
 /** With table `auto`, a prefix inside one of the interface's own networks has its route already. */
@@ -117,36 +155,48 @@ function defaultFamilies({ interface: config, prefixes }: LinkRequest): Family[]
   return families.filter((family) => prefixes.some((prefix) => prefix.length === 0 && familyOf(prefix) === family));
 }
 
-function defaultRouteSteps(request: LinkRequest, family: Family, facts: LinkFacts, warnings: string[]): LinkStep[] {
+function defaultRouteSteps(request: LinkRequest, family: Family, facts: LinkFacts, warnings: string[]): LinkPart[] {
   const { name } = request;
   const flag = familyFlag(family);
   const table = `${facts.mark}`;
   const destination = family === 4 ? '0.0.0.0/0' : '::/0';
   const marked = ['not', 'fwmark', table, 'table', table];
   const suppress = ['table', 'main', 'suppress_prefixlength', '0'];
+  const route = step(
+    `default route ${flag} ${table}`,
+    ip(flag, 'route', 'add', destination, 'dev', name, 'table', table),
+  );
   return [
-    step(ip(flag, 'route', 'add', destination, 'dev', name, 'table', table)),
-    step(ip(flag, 'rule', 'add', ...marked), ip(flag, 'rule', 'delete', ...marked)),
+    { ...route, takeBack: run(ip(flag, 'route', 'delete', destination, 'dev', name, 'table', table)) },
+    step(`rule ${flag} ${table}`, ip(flag, 'rule', 'add', ...marked), ip(flag, 'rule', 'delete', ...marked)),
+    // The kernel puts each rule before the ones that are there, and this one belongs before the other: hence its table.
     ...(facts.suppressing.includes(family)
       ? []
-      : [step(ip(flag, 'rule', 'add', ...suppress), ip(flag, 'rule', 'delete', ...suppress))]),
+      : [
+          step(
+            `rule ${flag} before ${table}`,
+            ip(flag, 'rule', 'add', ...suppress),
+            ip(flag, 'rule', 'delete', ...suppress),
+          ),
+        ]),
     ...(family === 4 ? [reversePathStep()] : []),
     ...guardSteps(request, family, facts, warnings),
   ];
 }
 
 /** Lets the reverse path check see the mark, without which replies to the tunnel's datagrams look spoofed. */
-function reversePathStep(): LinkStep {
+function reversePathStep(): LinkPart {
   const action: Action = { kind: 'write', path: '/proc/sys/net/ipv4/conf/all/src_valid_mark', text: '1' };
   // Not undone: another tunnel may have come to need it; and containers may have /proc/sys read-only.
-  return { action, undo: null, optional: true };
+  return { key: 'src_valid_mark', action, undo: null, optional: true, takeBack: null, renew: null, routes: null };
 }
 
-function guardSteps(request: LinkRequest, family: Family, facts: LinkFacts, warnings: string[]): LinkStep[] {
+function guardSteps(request: LinkRequest, family: Family, facts: LinkFacts, warnings: string[]): LinkPart[] {
   if (facts.nftables) {
     const table = `${family === 4 ? 'ip' : 'ip6'} ${guardTable(request.name)}`;
     const remove: Command = { program: 'nft', args: ['-f', '-'], input: `delete table ${table}\n` };
-    return [step({ program: 'nft', args: ['-f', '-'], input: guardRules(request, family, facts.mark) }, remove)];
+    const rules: Command = { program: 'nft', args: ['-f', '-'], input: guardRules(request, family, facts.mark) };
+    return [renewable(step(`guard ${family}`, rules, remove))];
   }
   warnings.push(
     `IPv${family}: there is no nft, so packets to the tunnel's addresses from outside it are not dropped; install nftables`,
@@ -189,12 +239,18 @@ ${drops.join('')}  }
 `;
 }
 
-function step(command: Command, undo: Command | null = null): LinkStep {
-  return {
-    action: { kind: 'run', command },
-    undo: undo === null ? null : { kind: 'run', command: undo },
-    optional: false,
-  };
+function step(key: string, command: Command, undo: Command | null = null): LinkPart {
+  const takeBack = undo === null ? null : run(undo);
+  return { key, action: run(command), undo: takeBack, optional: false, takeBack, renew: null, routes: null };
+}
+
+/** For what replaces another of its kind by itself. */
+function renewable(part: LinkPart): LinkPart {
+  return { ...part, renew: part.action };
+}
+
+function run(command: Command): Action {
+  return { kind: 'run', command };
 }
 
 function ip(...args: readonly string[]): Command {

@@ -23,10 +23,14 @@ export async function untilNameFree(directory: string, name: string): Promise<vo
   const startedMs = performance.now();
   while (await isAlive(socketPath(directory, name))) {
     const limitMs = (await isClosing(directory, name)) ? CLOSING_LIMIT_MS : RUNNING_LIMIT_MS;
-    if (performance.now() - startedMs > limitMs)
-      throw new GigatunError('BUSY', `${name} is up already; end it with: gigatun down ${name}`);
+    if (performance.now() - startedMs > limitMs) throw nameTaken(name);
     await delay(INTERVAL_MS);
   }
+}
+
+/** The error for a name whose gigatun is up. */
+export function nameTaken(name: string): GigatunError {
+  return new GigatunError('BUSY', `${name} is up already; end it with: gigatun down ${name}`);
 }
 
 async function isClosing(directory: string, name: string): Promise<boolean> {

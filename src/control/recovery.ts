@@ -46,5 +46,5 @@ function busyHandlers(name: string): ControlHandlers {
   const busy = (): never => {
     throw new GigatunError('BUSY', `what ${name} left behind is being removed; try again in a moment`);
   };
-  return { status: busy, stats: busy, version: busy, down: busy };
+  return { status: busy, stats: busy, reload: busy, difference: busy, version: busy, down: busy };
 }

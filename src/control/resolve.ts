@@ -1,16 +1,28 @@
 /**
  * Looks the endpoints' names up. A name server that does not answer is asked again, each time a little later, up to
  * WG_ENDPOINT_RESOLUTION_RETRIES times, as `wg` has it; a name that does not exist is an error at once.
+ *
+ * A name may have several addresses, of both families: the first is where a peer's endpoint begins, and `name-watch.ts`
+ * goes through the others when nobody answers there.
  */
 import { lookup } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GigatunError } from '../errors.ts';
-import type { NamedEndpoint, NumericEndpoint, PeerConfig, PeerFileConfig } from './config-types.ts';
+import type { PeerConfig, PeerFileConfig } from './config-types.ts';
 import { codeOf, messageOf } from './system-error.ts';
 
+/** Name to numeric addresses, the best first; never none. */
+export type LookUp = (host: string) => Promise<readonly string[]>;
+
+export interface ResolvedPeer extends PeerConfig {
+  /** All addresses of its endpoint's name, the endpoint's first; empty where the endpoint is no name. */
+  readonly addresses: readonly string[];
+}
+
 export interface ResolveTools {
-  /** Name to numeric address; the system's resolver unless replaced. */
-  readonly lookup?: (host: string) => Promise<string>;
+  /** The system's resolver unless replaced. */
+  readonly lookup?: LookUp;
   /** Milliseconds before a repetition; replaced in tests. */
   readonly delay?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
   /** Told of each repetition, in words. */
@@ -24,30 +36,40 @@ const TRIES_DEFAULT = 15;
 const DELAY_FIRST_MS = 1_000;
 const DELAY_GROWTH = 1.2;
 const DELAY_MAX_MS = 20_000;
+/** Further addresses of a name are not tried: each costs a peer five seconds. */
+const ADDRESSES_MAX = 8;
 
 /**
  * Replaces the names of all peers' endpoints by numeric addresses, all at once.
  *
  * @throws GigatunError NOT_FOUND for a name that does not exist, SYSTEM when nobody answered.
  */
-export function resolvePeers(peers: readonly PeerFileConfig[], tools: ResolveTools): Promise<PeerConfig[]> {
+export function resolvePeers(peers: readonly PeerFileConfig[], tools: ResolveTools): Promise<ResolvedPeer[]> {
   return Promise.all(
-    peers.map(async (peer) => ({
-      ...peer,
-      endpoint: peer.endpoint === null ? null : await resolveEndpoint(peer.endpoint, tools),
-    })),
+    peers.map(async (peer) => {
+      if (peer.endpoint === null) return { ...peer, endpoint: null, addresses: [] };
+      const { host, port } = peer.endpoint;
+      const addresses = isNumeric(host) ? [host] : await resolveName(host, tools);
+      const [address = host] = addresses;
+      return { ...peer, endpoint: { address, port }, addresses: isNumeric(host) ? [] : addresses };
+    }),
   );
 }
 
-async function resolveEndpoint({ host, port }: NamedEndpoint, tools: ResolveTools): Promise<NumericEndpoint> {
-  const find = tools.lookup ?? lookupAddress;
+/** Whether a host needs no look-up; a zone behind `%` is part of an address. */
+export function isNumeric(host: string): boolean {
+  return isIP(host) !== 0;
+}
+
+async function resolveName(host: string, tools: ResolveTools): Promise<readonly string[]> {
+  const find = tools.lookup ?? lookUpAddresses;
   const pause = tools.delay ?? defaultDelay;
   const triesMax = tools.triesMax ?? triesFromEnvironment(process.env.WG_ENDPOINT_RESOLUTION_RETRIES);
   let waitMs = DELAY_FIRST_MS;
   for (let tries = 1; ; tries++) {
     tools.signal.throwIfAborted();
     try {
-      return { address: await find(host), port };
+      return await find(host);
     } catch (error) {
       if (!mayPass(error) || tries >= triesMax) throw lookupError(host, tries, error);
       const seconds = (waitMs / 1_000).toFixed(1);
@@ -58,9 +80,19 @@ async function resolveEndpoint({ host, port }: NamedEndpoint, tools: ResolveTool
   }
 }
 
-async function lookupAddress(host: string): Promise<string> {
-  const { address } = await lookup(host);
-  return address;
+/** Asks the system's resolver, in whose order the addresses stay but for `alternateFamilies`. */
+export const lookUpAddresses: LookUp = async (host) => {
+  const found = await lookup(host, { all: true, verbatim: true });
+  return alternateFamilies([...new Set(found.map(({ address }) => address))]).slice(0, ADDRESSES_MAX);
+};
+
+/** Both families in turn, the first one's first, so that one that leads nowhere costs one try (RFC 8305, section 4). */
+export function alternateFamilies(addresses: readonly string[]): string[] {
+  const ipv6First = isIPv6(addresses[0] ?? '');
+  const first = addresses.filter((address) => isIPv6(address) === ipv6First);
+  const second = addresses.filter((address) => isIPv6(address) !== ipv6First);
+  const pairs = Array.from({ length: Math.max(first.length, second.length) }, (_, at) => [first[at], second[at]]);
+  return pairs.flat().filter((address) => address !== undefined);
 }
 
 async function defaultDelay(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -5,29 +5,37 @@
  *
  * Order up: control socket under its starting name (which keeps a second start out), what a killed process left, names,
  * mark, MTU, PreUp, device, UAPI socket, link, PostUp, control socket under its final name.
- * Order down: PreDown, link, UAPI socket, device, PostDown, control socket last, so that `gigatun down` hears when all is gone.
+ * A reload (`reloader.ts`) changes what runs; the tunnel keeps what it was last told for the next one.
+ * Order down: a reload under way ends, PreDown, link, UAPI socket, device, PostDown, control socket last, so that `gigatun
+ * down` hears when all is gone.
  */
 import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import { checkMemory } from '../memory/budget.ts';
 import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
-import type { UapiDevice } from '../uapi/connection.ts';
+import type { Applied } from './applied.ts';
 import type { RunCommand } from './command.ts';
-import { MTU_MIN_IPV6 } from './config-limits.ts';
-import type { DeviceConfig, TunnelConfig } from './config-types.ts';
+import type { LoadedConfig } from './config-load.ts';
+import type { DeviceConfig, Hooks, TunnelConfig } from './config-types.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
 import { type ControlServer, isAlive, openControlServer } from './control-server.ts';
 import { runHooks } from './hooks.ts';
-import { type LinkTools, openLink, recoverLink } from './link-apply.ts';
-import { deriveMtu, findFreeTable, gatherFacts, linkExists } from './link-facts.ts';
-import { needsMark, planLink } from './link-plan.ts';
+import { formatKey } from './key-text.ts';
+import { type Link, type LinkTools, openLink, recoverLink } from './link-apply.ts';
+import { deriveMtu, gatherFacts, linkExists } from './link-facts.ts';
+import { planLink } from './link-plan.ts';
 import type { Logger } from './log.ts';
-import { resolvePeers } from './resolve.ts';
+import { nameTaken, untilNameFree } from './name-wait.ts';
+import { NameWatch, type Unanswered } from './name-watch.ts';
+import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } from './reload.ts';
+import { Reloader } from './reloader.ts';
+import { type LookUp, lookUpAddresses, type ResolvedPeer, resolvePeers } from './resolve.ts';
 import { journalPath, prepareRunDirectory, socketPath, startingSocketPath } from './run-directory.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
+import { checkMtu, chooseMark, effectivePeers, hasDefaultRoute, LANES_DEFAULT } from './tunnel-settings.ts';
 
 /** What a tunnel needs of a device; `openDevice` gives more. */
-export interface TunnelDevice extends UapiDevice {
+export interface TunnelDevice extends ReloadDevice {
   /** Survives JSON. */
   status(): unknown;
   /** Survives JSON. */
@@ -46,8 +54,9 @@ export interface DeviceRequest {
   /** Bytes. */
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
-  readonly announces: boolean;
   readonly txQueueLength: number | null;
+  /** To be told of each initiation without an answer, before it is sent again. */
+  readonly unanswered: (event: Unanswered) => void;
   readonly log: Logger;
 }
 
@@ -60,6 +69,10 @@ export interface TunnelEnd {
 export interface TunnelRequest {
   readonly name: string;
   readonly config: TunnelConfig;
+  /** Reads the file of `config` again, for a reload; absent: there is none. */
+  readonly load?: () => LoadedConfig;
+  /** Told behind each reload, which leaves behind what a start does. */
+  readonly onReloaded?: () => void;
   /** Null: what the file says, else 1. */
   readonly lanes: number | null;
   /** Most resident memory, bytes; null or absent: what the file says, else no cap. */
@@ -91,9 +104,10 @@ export interface TunnelTools {
     onRemoved: () => void,
   ) => Promise<{ close(): Promise<void> }>;
   readonly run: RunCommand;
+  /** The system's resolver unless replaced. */
+  readonly lookup?: LookUp;
 }
 
-const LANES_DEFAULT = 1;
 const NEVER: AbortSignal = new AbortController().signal;
 
 /**
@@ -128,8 +142,16 @@ export class Tunnel {
   readonly #failures: string[] = [];
   readonly #removed: Deferred<void> = deferred();
   readonly #closed: Deferred<TunnelEnd> = deferred();
+  readonly #reloader: Reloader;
+  readonly #names: NameWatch;
   #server: ControlServer | null = null;
   #device: TunnelDevice | null = null;
+  #link: Link | null = null;
+  /** Of the file that was applied last. */
+  #hooks: Hooks = { preUp: [], postUp: [], preDown: [], postDown: [] };
+  #applied: Applied | null = null;
+  /** As the device was opened. */
+  #opened: DeviceRequest | null = null;
   #state: 'starting' | 'running' | 'closing' = 'starting';
 
   constructor({ config, ...request }: TunnelRequest, tools: TunnelTools) {
@@ -138,6 +160,17 @@ export class Tunnel {
     this.#tools = tools;
     this.#signal = AbortSignal.any([request.signal, this.#stopping.signal]);
     this.closed = this.#closed.promise;
+    const { lookup = lookUpAddresses } = tools;
+    this.#names = new NameWatch({
+      ...{ lookup, log: request.log, nowMs: () => performance.now() },
+      move: (publicKey, endpoint) => this.#device?.configure({ peers: [{ publicKey, updateOnly: true, endpoint }] }),
+    });
+    this.#reloader = new Reloader({
+      ...{ name: request.name, run: tools.run, lookup, log: request.log, load: request.load ?? null },
+      running: () => this.#runningTunnel(),
+      applied: (plan) => this.#takeOver(plan),
+      finished: request.onReloaded,
+    });
   }
 
   /** Called once, by bringUp. */
@@ -156,11 +189,17 @@ export class Tunnel {
     }
   }
 
+  /** Applies the file as it is now; the log tells what came of it. Never rejects. */
+  async reload(): Promise<void> {
+    await this.#reloader.reloadAndLog();
+  }
+
   /** Takes everything down and resolves when it is gone; later calls wait for the first. Never rejects. */
   async close(end: TunnelEnd): Promise<void> {
     if (this.#state === 'starting') this.#stopping.abort(end.error ?? new GigatunError('GONE', end.reason));
     if (this.#state === 'running') {
       this.#state = 'closing';
+      await this.#reloader.stop();
       await this.#removeAll();
       this.#closed.resolve({ ...end, error: end.error ?? this.#leftError() });
     }
@@ -173,11 +212,14 @@ export class Tunnel {
       status: (): unknown => this.#running().status(),
       stats: (): unknown => this.#running().snapshot(),
       version: (): unknown => ({ version, pid: process.pid, protocol: CONTROL_PROTOCOL, state: this.#state }),
+      reload: (): Promise<unknown> => this.#reloader.reload(false),
+      difference: (): Promise<unknown> => this.#reloader.reload(true),
       down: (): Promise<unknown> => this.#down(),
     };
+    // First: one that closes removes the name under which it started, too.
+    await untilNameFree(directory, name);
     this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
-    if (await isAlive(socketPath(directory, name)))
-      throw new GigatunError('BUSY', `${name} is up already; end it with: gigatun down ${name}`);
+    if (await isAlive(socketPath(directory, name))) throw nameTaken(name);
     // A killed process may have left it: nobody shall take it for ours before we are ready.
     rmSync(socketPath(directory, name), { force: true });
   }
@@ -200,12 +242,13 @@ export class Tunnel {
     const { name, log } = this.#request;
     if (await recoverLink(this.#linkTools())) log.info('undid what an earlier process had left behind', { name });
     await this.#checkFree();
-    const settings = await this.#timed('lookups', () => this.#deviceSettings(config));
-    const { preUp, postUp, preDown, postDown } = config.interface.hooks;
-    await this.#hooks('PreUp', preUp, 'PostDown', postDown);
-    await this.#timed('device', () => this.#openDevice(settings));
-    await this.#timed('link', () => this.#setUpLink(config, settings.config.fwmark, settings.mtu));
-    await this.#hooks('PostUp', postUp, 'PreDown', preDown);
+    const { request, peers } = await this.#timed('lookups', () => this.#deviceRequest(config));
+    this.#hooks = config.interface.hooks;
+    await this.#runHooks('PreUp', 'preUp', 'PostDown', 'postDown');
+    await this.#timed('device', () => this.#openDevice(request));
+    this.#watchNames(config, peers);
+    await this.#timed('link', () => this.#setUpLink(config, request));
+    await this.#runHooks('PostUp', 'postUp', 'PreDown', 'preDown');
   }
 
   async #timed<T>(phase: string, action: () => Promise<T>): Promise<T> {
@@ -225,28 +268,27 @@ export class Tunnel {
   }
 
   /** Names looked up, mark chosen, MTU found. */
-  async #deviceSettings(config: TunnelConfig): Promise<DeviceRequest> {
+  async #deviceRequest(config: TunnelConfig): Promise<{ request: DeviceRequest; peers: readonly ResolvedPeer[] }> {
     const { name, log, report } = this.#request;
-    const { run } = this.#tools;
+    const { run, lookup = lookUpAddresses } = this.#tools;
     const sizes = this.#sizes(config);
-    const peers = await resolvePeers(config.peers, { report, signal: this.#signal });
-    const prefixes = peers.flatMap(({ allowedIps }) => allowedIps);
-    const marked = config.fwmark === 0 && needsMark(config.interface, prefixes);
-    const fwmark = marked ? await findFreeTable(run) : config.fwmark;
+    const peers = await resolvePeers(effectivePeers(config), { report, lookup, signal: this.#signal });
+    const fwmark = await chooseMark(config, null, run);
     const endpoints = peers.flatMap(({ endpoint }) => endpoint ?? []);
     const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, endpoints, fwmark));
     checkMtu(mtu, config);
     const { privateKey, listenPort } = config;
-    return {
+    const request = {
       name,
       config: { privateKey, listenPort, fwmark, peers },
       ...sizes,
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
-      announces: config.settings.announces ?? true,
       txQueueLength: config.settings.txQueueLength,
+      unanswered: (event: Unanswered) => this.#names.unanswered(event),
       log,
     };
+    return { request, peers };
   }
 
   /** Refused here, before anything runs, if it cannot fit. */
@@ -262,7 +304,7 @@ export class Tunnel {
     this.#signal.throwIfAborted();
     const device = await this.#tools.openDevice(settings);
     this.#device = device;
-    this.#undos.push({ what: 'close the device', run: () => device.close() });
+    this.#undos.push({ what: 'close the device', run: () => this.#closeDevice(device) });
     device.closed.then((end) => this.close(end));
     await this.#openUapi(device);
   }
@@ -281,18 +323,55 @@ export class Tunnel {
     }
   }
 
-  async #setUpLink(config: TunnelConfig, fwmark: number, mtu: number): Promise<void> {
+  async #closeDevice(device: TunnelDevice): Promise<void> {
+    this.#names.close();
+    await device.close();
+  }
+
+  #watchNames({ peers: named }: TunnelConfig, peers: readonly ResolvedPeer[]): void {
+    peers.forEach(({ publicKey, addresses }, at) => {
+      const endpoint = named[at]?.endpoint ?? null;
+      if (endpoint !== null && addresses.length > 0) this.#names.watch(formatKey(publicKey), endpoint, addresses);
+    });
+  }
+
+  async #setUpLink(config: TunnelConfig, opened: DeviceRequest): Promise<void> {
     const { name, log } = this.#request;
+    const { mtu, config: device } = opened;
     const prefixes = config.peers.flatMap(({ allowedIps }) => allowedIps);
-    const facts = await gatherFacts(this.#tools.run, needsMark(config.interface, prefixes) ? fwmark : 0);
+    const facts = await gatherFacts(this.#tools.run, hasDefaultRoute(config) ? device.fwmark : 0);
     const plan = planLink({ name, mtu, interface: config.interface, prefixes }, facts);
     for (const warning of plan.warnings) {
       log.warn(warning);
       this.#request.report(`warning: ${warning}`);
     }
     const link = openLink(this.#linkTools());
+    this.#link = link;
     this.#undos.push({ what: 'undo the link', run: () => link.undo() });
     await link.carryOut(plan);
+    this.#opened = { ...opened, config: { ...device, privateKey: null, peers: [] } };
+    this.#applied = appliedOf(config, { name, mtu, fwmark: device.fwmark }, facts);
+  }
+
+  #runningTunnel(): RunningTunnel {
+    const [device, link, applied, opened] = [this.#running(), this.#link, this.#applied, this.#opened];
+    if (link === null || applied === null || opened === null)
+      throw new GigatunError('INTERNAL', 'a tunnel runs without its link');
+    const { name, lanes, memoryCapBytes = null, mtu } = this.#request;
+    const sizes = { lanes: opened.lanes, memoryCapBytes: opened.memoryCapBytes, offloads: opened.offloads };
+    return { name, device, link, applied, hooks: this.#hooks, ...sizes, asked: { lanes, memoryCapBytes, mtu } };
+  }
+
+  /** What a reload has made true. */
+  #takeOver({ applied, hooks, matches, resolved }: ReloadPlan): void {
+    this.#applied = applied;
+    this.#hooks = hooks;
+    for (const { key, moves, wanted } of matches) {
+      if (!moves && wanted?.endpoint != null) continue;
+      const addresses = resolved.get(key)?.addresses ?? [];
+      if (wanted?.endpoint == null || addresses.length === 0) this.#names.forget(key);
+      else this.#names.watch(key, wanted.endpoint, addresses);
+    }
   }
 
   #linkTools(): LinkTools {
@@ -301,14 +380,14 @@ export class Tunnel {
   }
 
   /** Runs the hooks of one stage of the way up; from then on their counterparts belong to the way down, even if one fails. */
-  async #hooks(key: string, commands: readonly string[], undoKey: string, undos: readonly string[]): Promise<void> {
+  async #runHooks(key: string, stage: keyof Hooks, undoKey: string, undoStage: keyof Hooks): Promise<void> {
     this.#signal.throwIfAborted();
     const { name, log, force = NEVER } = this.#request;
     this.#undos.push({
       what: `${undoKey} commands`,
-      run: () => runHooks(undoKey, undos, { name, log, signal: force }),
+      run: () => runHooks(undoKey, this.#hooks[undoStage], { name, log, signal: force }),
     });
-    await runHooks(key, commands, { name, log, signal: this.#signal });
+    await runHooks(key, this.#hooks[stage], { name, log, signal: this.#signal });
   }
 
   async #removeAll(): Promise<void> {
@@ -336,15 +415,6 @@ export class Tunnel {
     const left = this.#leftError();
     return left === null ? error : new GigatunError(error.code, `${error.message}; ${left.message}`, { cause: error });
   }
-}
-
-function checkMtu(mtu: number, config: TunnelConfig): void {
-  const hasIpv6 = config.interface.addresses.some(({ address }) => address.length === 16);
-  if (mtu >= MTU_MIN_IPV6 || !hasIpv6) return;
-  throw new GigatunError(
-    'CONFIG',
-    `expected an MTU of at least ${MTU_MIN_IPV6}, got ${mtu}; the interface has an IPv6 address`,
-  );
 }
 
 interface Deferred<T> {

@@ -1,4 +1,5 @@
 /** What is known of a running tunnel; `tunnel-use.ts`, `tunnel-loss.ts` and `tunnel-path.ts` judge it. */
+import type { PrivilegeReport } from '../control/privilege-report.ts';
 import type { DeviceStatus } from '../device-types.ts';
 import { TRAFFIC } from '../ledger/catalog.ts';
 import type { DeviceSnapshot } from '../ledger/snapshot.ts';
@@ -28,6 +29,8 @@ export interface ProcessFacts {
   readonly socketDropped: GrowingCount;
   /** Sockets of other programs on its port. */
   readonly strangersOnPort: number;
+  /** What it may do. */
+  readonly privileges: PrivilegeReport;
   /** Settings of the tunnel's network namespace. */
   readonly network: Pick<NetworkFacts, 'forwarding4' | 'forwarding6' | 'reversePathFilter'>;
 }

@@ -22,6 +22,7 @@ export function judgeLoss(tunnel: TunnelFacts): Finding[] {
 /** What to do about a reason; the others are explained by their meaning. A map, so that names of the list stay texts here. */
 const ADVICE: ReadonlyMap<DropName, string> = new Map([
   ['OUT_NO_ROUTE', 'routes lead packets into the tunnel that no AllowedIPs hold: add the prefix, or remove the route'],
+  ['OUT_LOOP', 'a route leads to the endpoint through the tunnel itself: exempt the endpoint from it, or use FwMark'],
   ['OUT_QUEUE_LONG', 'none: so senders learn how fast the tunnel is'],
   ['OUT_NO_ENDPOINT', 'give the peer an Endpoint, or let it connect first'],
   ['OUT_TOO_LONG', 'the MTU was raised while it ran: gigatun down, then up'],

@@ -16,6 +16,8 @@ import { judgeHeld } from './tunnel-held.ts';
 export const FULL_LANE_SHARE = 0.9;
 /** From this share of busy time without a core on, that is worth a warning. */
 export const CORE_WAIT_SHARE_MAX = 0.1;
+/** A tunnel that has dropped its privileges has no more capabilities than this. */
+const NAMES_SHOWN_MAX = 2;
 /** Shares of the cgroup's memory limit. */
 const MEMORY_SHARE_MAX = 0.8;
 /** Where an offload is in use, fewer packets a call than this mean that traffic comes singly. */
@@ -32,6 +34,7 @@ export function judgeUse(tunnel: TunnelFacts, machine: MachineFacts): Finding[] 
     ...judgeCiphers(tunnel),
     judgeMemory(tunnel),
     ...judgeMemoryCap(tunnel),
+    ...judgePrivileges(tunnel),
   ];
 }
 
@@ -173,4 +176,16 @@ function judgeMemory({ recent, process }: TunnelFacts): Finding {
     return check.ok(`and ${formatPercent(share, 0)} of a core, control and compiler included`);
   }
   return check.warn('close to the limit of its cgroup, where it is killed', 'raise the limit, or use fewer lanes');
+}
+
+function judgePrivileges({ process }: TunnelFacts): Finding[] {
+  if (process === null) return [];
+  const { capabilities, noNewPrivileges } = process.privileges;
+  const few = capabilities.length <= NAMES_SHOWN_MAX;
+  const value = few ? capabilities.join(', ') || 'none' : `${capabilities.length} capabilities`;
+  const check = about('privileges', 'privileges', value);
+  if (noNewPrivileges && few) return [check.ok('the rest was dropped in every thread, and none can be gained')];
+  return [
+    check.note('kept, as asked or for PreDown and PostDown', 'leave these commands and --no-drop-privileges away'),
+  ];
 }

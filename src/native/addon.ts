@@ -71,7 +71,7 @@ function isSystemError(error: unknown): error is SystemError {
 
 const CODES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EPERM: ['PERMISSION', 'run it as root or with CAP_NET_ADMIN'],
-  EACCES: ['PERMISSION', 'run it as root or with CAP_NET_ADMIN'],
+  EACCES: ['PERMISSION', 'run it as root or with CAP_NET_ADMIN; a port below 1024 needs CAP_NET_BIND_SERVICE too'],
   EBUSY: ['BUSY', 'another program holds it, or it was made without multi-queue'],
   EADDRINUSE: ['BUSY', 'choose another port or stop the program that holds it'],
   ENOENT: ['UNSUPPORTED', 'load the kernel module tun, or give this container /dev/net/tun'],

@@ -15,6 +15,7 @@ import { outerTrafficClass } from '../packet/ecn.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { sealControl } from './control.ts';
+import { isOwnDatagram } from './loop.ts';
 import { QueueControl } from './queue-control.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
@@ -101,6 +102,7 @@ export class OutboundPath {
     ledger.counts[COUNTER.TUN_RX_BYTES] += length - VIRTIO_HEADER_LENGTH + (packet.segments - 1) * packet.headerLength;
     const peer = routePacket(this.#lane, packet.ip);
     if (peer === null) ledger.drops[DROP.OUT_NO_ROUTE] += packet.segments;
+    else if (isOwnDatagram(arena.view, packet.ip, peer)) ledger.drops[DROP.OUT_LOOP] += packet.segments;
     else this.#splitAndSeal(peer, this.#isToldToSlowDown(nowNs) ? 1 : 0);
   }
 

@@ -18,6 +18,11 @@ const reasons = [
     'The virtio header names an unknown kind of super-packet or offsets outside the packet, or the kernel could not describe it.',
   ],
   ['OUT_NO_ROUTE', 'outbound', 'No allowed IPs of any peer hold the destination.'],
+  [
+    'OUT_LOOP',
+    'outbound',
+    "A datagram of the tunnel's own was routed into it: a route leads to the peer's endpoint through itself.",
+  ],
   ['OUT_QUEUE_LONG', 'outbound', 'The TUN queue stayed long: a TCP segment was dropped so that its sender slows down.'],
   ['OUT_NO_ENDPOINT', 'outbound', 'The peer has no endpoint yet.'],
   ['OUT_TOO_LONG', 'outbound', 'A segment is longer than the largest inner packet the lane has room for.'],

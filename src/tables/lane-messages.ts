@@ -19,7 +19,13 @@ export type LaneCommand =
   | { readonly type: 'unpeer'; readonly peer: number }
   /** Answer with `marked`: all that was said before is obeyed then. */
   | { readonly type: 'mark'; readonly token: number }
-  | { readonly type: 'endpoint'; readonly peer: number; readonly endpoint: Endpoint | null }
+  /** Where the peer is; `serial` grows with each word that does not come from a lane. */
+  | {
+      readonly type: 'endpoint';
+      readonly peer: number;
+      readonly endpoint: Endpoint | null;
+      readonly serial: number;
+    }
   /** Which datagram groups this peer gets: at most so many datagrams (1: no groups), the last shorter or not. */
   | {
       readonly type: 'groups';
@@ -86,7 +92,8 @@ export type LaneEvent =
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
   /** A control message of another gigatun, without its padding. */
   | { readonly type: 'control'; readonly peer: number; readonly message: Uint8Array }
-  | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint }
+  /** The peer is elsewhere; `serial` is that of the last word that the lane has had of where it is. */
+  | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint; readonly serial: number }
   | { readonly type: 'snapshot'; readonly id: number }
   /** GSO failed (EIO) for a group that went through datagram by datagram: it is off until then, CLOCK_MONOTONIC ms. */
   | { readonly type: 'gsoDemoted'; readonly errno: number; readonly offUntilMs: number }

@@ -83,6 +83,8 @@ export class LanePeer {
   readonly receivedBytesCell: number;
   /** ENDPOINT record; family 0 while unknown. */
   readonly endpoint: Int32Array = new Int32Array(ENDPOINT.WORDS);
+  /** Of the last `endpoint` command. */
+  endpointSerial = 0;
   /** The keypair to send with. */
   current: LaneKeypair | null = null;
   /** The responder's newest keypair while no message came on it. */

@@ -83,14 +83,22 @@ export class PrefixOwners {
     return prefixes;
   }
 
-  /** Routing tables of all prefixes, in shared memory. */
-  tables(): { ipv4: Int32Array; ipv6: Int32Array } {
-    const isIpv6 = (entry: number): boolean => (this.#shapes[entry] & IPV6) !== 0;
-    const entries = Array.from({ length: this.#used }, (_, entry) => entry).filter((entry) => this.#owners[entry] >= 0);
-    return {
-      ipv4: new TableBuilder(this.#columns(Int32Array.from(entries.filter((entry) => !isIpv6(entry))), 1), 1).finish(),
-      ipv6: new TableBuilder(this.#columns(Int32Array.from(entries.filter(isIpv6)), 4), 4).finish(),
-    };
+  /** Routing table of one family's prefixes, in shared memory. */
+  table(family: 4 | 6): Int32Array {
+    const keyWords = family === 4 ? 1 : 4;
+    return new TableBuilder(this.#columns(this.#entriesOf(family), keyWords), keyWords).finish();
+  }
+
+  #entriesOf(family: 4 | 6): Int32Array {
+    const entries = new Int32Array(this.#used);
+    const flag = family === 4 ? 0 : IPV6;
+    let count = 0;
+    for (let entry = 0; entry < this.#used; entry += 1) {
+      if (this.#owners[entry] < 0 || (this.#shapes[entry] & IPV6) !== flag) continue;
+      entries[count] = entry;
+      count += 1;
+    }
+    return entries.subarray(0, count);
   }
 
   #columns(entries: Int32Array, keyWords: 1 | 4): PrefixColumns {

@@ -92,15 +92,16 @@ export class Connection {
   }
 
   async #get(): Promise<void> {
-    let settings: DeviceSettings | null = null;
+    let settings: DeviceSettings;
     try {
       settings = this.#device.settings();
-      for (const piece of formatSettings(settings)) await this.#write(piece);
     } catch (error) {
-      // Half an answer and an errno is what `wg` reads as a failure; a connection that is gone takes neither.
       return await this.#refuse('get', error);
+    }
+    try {
+      for (const piece of formatSettings(settings)) await this.#write(piece);
     } finally {
-      if (settings !== null) wipeSettings(settings);
+      wipeSettings(settings);
     }
     await this.#write(formatErrno(0));
   }

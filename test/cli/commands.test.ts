@@ -73,12 +73,24 @@ suite('help', () => {
   it('names every command and every exit code', () => {
     const { status, stdout } = gigatun(['--help']);
     expect(status).toBe(0);
-    for (const name of ['up', 'down', 'show', 'stats', 'doctor', 'demo', 'bench', 'genkey', 'genpsk', 'pubkey'])
+    for (const name of [
+      'up',
+      'down',
+      'daemon',
+      'show',
+      'stats',
+      'doctor',
+      'demo',
+      'bench',
+      'genkey',
+      'genpsk',
+      'pubkey',
+    ])
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     for (const { code, meaning } of EXIT_MEANINGS) expect(stdout).toContain(`  ${code}  ${meaning}\n`);
   });
 
-  it.each(['up', 'down', 'show', 'stats', 'demo', 'bench', 'genkey', 'genpsk', 'pubkey'])(
+  it.each(['up', 'down', 'daemon', 'show', 'stats', 'demo', 'bench', 'genkey', 'genpsk', 'pubkey'])(
     'of %s stands by itself',
     (name) => {
       const { status, stdout } = gigatun([name, '--help']);
@@ -95,7 +107,7 @@ suite('help', () => {
 
 suite('a mistake', () => {
   it.each<[string[], number, string]>([
-    [['dwn'], 2, 'Did you mean down?'],
+    [['dwn', 'wg0'], 2, 'Did you mean down?'],
     [['up'], 2, "missing required argument 'config'"],
     [['up', 'a', 'b'], 2, 'too many arguments'],
     [['show', '--jsn'], 2, 'Did you mean --json?'],

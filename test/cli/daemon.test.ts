@@ -112,6 +112,18 @@ function testBackground(): void {
     await untilNothingLeft();
   });
 
+  it('writes no WG_TUN_NAME_FILE, as wireguard-go on Linux', async () => {
+    const file = join(lab.directory, 'name-file');
+    expect((await gigatun([NAME], { WG_TUN_NAME_FILE: file })).code).toBe(0);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it('says so when it has opened what may have been a mistyped command', async () => {
+    const { code, stderr } = await gigatun(['dwn']);
+    a.ip('link delete dev dwn');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('if you meant the command down') });
+  });
+
   it('ends when its UAPI socket is removed', async () => {
     await gigatun([NAME]);
     rmSync(UAPI_SOCKET);

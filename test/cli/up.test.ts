@@ -198,7 +198,8 @@ function testBackground(): void {
 }
 
 function testForeground(): void {
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('ends cleanly on %s', async (signal) => {
+  // What SIGHUP does depends on the terminal: hang-up.test.ts.
+  it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
     const program = await foreground(configFile('wa', { allowedIps: '0.0.0.0/0, ::/0' }));
     expect(stateOf(a)).not.toBe(before);
     program.signal(signal);

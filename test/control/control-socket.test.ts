@@ -21,6 +21,8 @@ const HANDLERS: ControlHandlers = {
   status: () => ({ text: 'line\nend', big: 'x'.repeat(300_000) }),
   stats: async () => await delay(5, { count: 1 }),
   version: () => undefined,
+  reload: () => 'reloaded',
+  difference: () => [],
   down: () => {
     throw new GigatunError('BUSY', 'not now');
   },

@@ -1,7 +1,8 @@
 /** What a tunnel keeps of its rights, decided and read; that it is done is for test/native/harden and test/interop/privileges. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type PrivilegeNeeds, planPrivileges, readPrivileges } from '../../src/control/privileges.ts';
+import { readPrivileges } from '../../src/control/privilege-report.ts';
+import { type PrivilegeNeeds, planPrivileges } from '../../src/control/privileges.ts';
 
 const NEEDS: PrivilegeNeeds = { listenPort: 51_820, portMayChange: false, commands: [], drop: true, sudo: undefined };
 

@@ -10,7 +10,8 @@ import { journalPath, socketPath, startingSocketPath } from '../../src/control/r
 import { fakeRunner, keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
 
 const UNDO = { kind: 'run', command: { program: 'ip', args: ['rule', 'delete', 'table', '7'] } };
-const HANDLERS: ControlHandlers = { status: () => 1, stats: () => 1, version: () => 1, down: () => 1 };
+const one = (): number => 1;
+const HANDLERS: ControlHandlers = { status: one, stats: one, reload: one, difference: one, version: one, down: one };
 
 interface Stage extends RecoveryRequest {
   readonly commands: readonly string[];

@@ -1,7 +1,7 @@
 /** Endpoint names: found, waited for, or given up, each in its time. */
 import { describe, expect, it } from 'vitest';
 import type { PeerFileConfig } from '../../src/control/config-types.ts';
-import { type ResolveTools, resolvePeers, triesFromEnvironment } from '../../src/control/resolve.ts';
+import { alternateFamilies, type ResolveTools, resolvePeers, triesFromEnvironment } from '../../src/control/resolve.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { rejectionOf } from './support/fakes.ts';
 
@@ -34,7 +34,7 @@ function trial(failures: number, code = 'EAI_AGAIN', triesMax = 15): Trial {
     lookup: async () => {
       asked++;
       if (asked <= failures) throw failure(code);
-      return '192.0.2.7';
+      return ['192.0.2.7', '2001:db8::7'];
     },
     delay: async (milliseconds) => {
       delaysMs.push(milliseconds);
@@ -50,12 +50,28 @@ describe('an endpoint', () => {
   it('gets the address of its name; a peer without one has none', async () => {
     const peers = await resolvePeers([peer('a.example'), peer(null)], trial(0).tools);
     expect(peers.map(({ endpoint }) => endpoint)).toEqual([{ address: '192.0.2.7', port: 51_820 }, null]);
+    expect(peers.map(({ addresses }) => addresses)).toEqual([['192.0.2.7', '2001:db8::7'], []]);
   });
 
-  it.each(['192.0.2.1', '2001:db8::1'])('%s needs no name server', async (address) => {
-    const { lookup: _, ...tools } = trial(0).tools;
-    const peers = await resolvePeers([peer(address)], tools);
-    expect(peers[0]?.endpoint?.address).toBe(address);
+  it.each([
+    [
+      ['2001:db8::1', '2001:db8::2', '192.0.2.1'],
+      ['2001:db8::1', '192.0.2.1', '2001:db8::2'],
+    ],
+    [
+      ['192.0.2.1', '192.0.2.2', '2001:db8::1'],
+      ['192.0.2.1', '2001:db8::1', '192.0.2.2'],
+    ],
+    [['192.0.2.1'], ['192.0.2.1']],
+    [[], []],
+  ])('of several addresses, %j, has both families in turn', (found, order) => {
+    expect(alternateFamilies(found)).toEqual(order);
+  });
+
+  it.each(['192.0.2.1', '2001:db8::1', 'fe80::1%eth0'])('%s needs no name server', async (address) => {
+    const lookup = () => Promise.reject(new Error('nobody is asked'));
+    const peers = await resolvePeers([peer(address)], { ...trial(0).tools, lookup });
+    expect(peers[0]).toMatchObject({ endpoint: { address }, addresses: [] });
   });
 
   it('is asked for again, later and later, and says so', async () => {

@@ -17,6 +17,7 @@ import {
 } from '../../src/control/tunnel.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { fakeRunner, keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
+import { modelDevice } from './support/model-device.ts';
 
 interface Stage {
   readonly directory: string;
@@ -68,9 +69,9 @@ function stage(options: StageOptions = {}): Stage {
       die({ reason: 'closed', error: null });
       if (options.closeFails !== undefined) throw options.closeFails;
     };
-    const settings = () => ({ privateKey: null, listenPort: 0, fwmark: 0, peers: [] });
+    const { configure, settings } = modelDevice(request.config);
     const status = () => ({ up: true });
-    return { status, snapshot: async () => ({ lanes: [] }), configure: () => {}, settings, close, closed };
+    return { status, snapshot: async () => ({ lanes: [] }), configure, settings, close, closed };
   };
   let removeUapi = (): void => {};
   const openUapi = async (name: string, _: unknown, onRemoved: () => void) => {

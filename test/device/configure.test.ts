@@ -3,12 +3,16 @@
  * its lanes. The interface stays down, in this machine's own namespace.
  */
 import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DeviceChange, PeerChange } from '../../src/control/device-change.ts';
 import { generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
 import type { Logger } from '../../src/control/log.ts';
 import { openDevice } from '../../src/device.ts';
 import type { Device } from '../../src/device-types.ts';
+import { endpointOf } from '../../src/endpoint-text.ts';
+import { openTun } from '../../src/native/addon.ts';
 import { closeLaneSockets, openSockets } from '../../src/sockets.ts';
 import type { LaneCommand } from '../../src/tables/lane-messages.ts';
 import { titled, tunMissing } from '../native/support.ts';
@@ -178,6 +182,80 @@ describe.skipIf(missing !== null)(titled('a running device', missing), () => {
     });
   });
 
+  describe('that is given a TUN', () => {
+    const openWith = (tunFd: number, part: object = {}): Promise<Device> =>
+      openDevice({
+        name: 'ignored',
+        tunFd,
+        config: { privateKey: null, listenPort: 0, fwmark: 0, peers: [] },
+        log,
+        ...part,
+      });
+
+    test('has its name, and closes it', async () => {
+      const tun = openTun({ name: `${NAME}t`, multiQueue: false, offloads: 0 });
+      const other = await openWith(tun.fd, { lanes: 3 });
+      expect([other.name, other.status().interface, other.status().lanes]).toEqual([tun.name, tun.name, 1]);
+      await other.close();
+      expect(fileBehind(tun.fd)).toBe('');
+    });
+
+    test('closes it when it cannot be opened, but leaves alone what is no TUN', async () => {
+      const tun = openTun({ name: `${NAME}t`, multiQueue: false, offloads: 0 });
+      const config = { privateKey: null, listenPort: device.listenPort, fwmark: 0, peers: [] };
+      await expect(openWith(tun.fd, { config })).rejects.toMatchObject({ code: 'BUSY' });
+      expect(fileBehind(tun.fd)).toBe('');
+      const other = openTun({ name: `${NAME}t`, multiQueue: false, offloads: 0 });
+      await expect(openWith(other.fd, { memoryCapBytes: 1e6 })).rejects.toMatchObject({ code: 'CONFIG' });
+      expect(fileBehind(other.fd)).toBe('');
+      const file = openSync('/dev/null', 'r');
+      await expect(openWith(file)).rejects.toMatchObject({ code: 'CONFIG' });
+      expect(fileBehind(file)).toBe('/dev/null');
+      closeSync(file);
+    });
+  });
+
+  test('is GONE when it has ended', async () => {
+    await device.close();
+    expect(() => device.configure({})).toThrow(expect.objectContaining({ code: 'GONE' }));
+    expect(() => device.settings()).toThrow(expect.objectContaining({ code: 'GONE' }));
+  });
+
+  test('takes no more than 65,536 peers, however they come', () => {
+    const peers = Array.from({ length: 65_536 }, (_, at) => {
+      const publicKey = new Uint8Array(32).fill(1);
+      publicKey.set([at & 255, at >> 8]);
+      return { publicKey };
+    });
+    const tooMany = { peers: [...peers, { publicKey: key() }] };
+    expect(() => device.configure(tooMany)).toThrow(expect.objectContaining({ code: 'CONFIG' }));
+    expect(device.settings().peers).toEqual([]);
+    device.configure({ peers });
+    const [first] = peers;
+    expect(() => device.configure({ peers: [{ publicKey: key() }] })).toThrow(/at most 65536 peers/);
+    device.configure({ peers: [{ publicKey: first?.publicKey ?? key(), remove: true }, { publicKey: key() }] });
+    device.configure({ peers: [{ publicKey: key(), updateOnly: true }] });
+    expect(device.settings().peers).toHaveLength(65_536);
+    device.configure({ replacePeers: true });
+    expect(device.settings().peers).toEqual([]);
+  });
+
+  test('a lane that says where a peer was before it hears where it is now is not heeded', async () => {
+    const publicKey = key();
+    const at = (address: string) => ({ peers: [{ publicKey, endpoint: { address, port: 9 } }] });
+    const endpoint = (): string | undefined => device.settings().peers[0]?.endpoint?.address;
+    const roamed = { type: 'roamed', peer: 0, endpoint: endpointOf({ address: '3.3.3.3', port: 3 }) } as const;
+    device.configure(at('1.1.1.1'));
+    device.configure(at('2.2.2.2'));
+    playedLanes[0]?.tell({ ...roamed, serial: 0 });
+    await delay(20);
+    expect(endpoint()).toBe('2.2.2.2');
+    const told = (): unknown => commands().findLast(({ type }) => type === 'endpoint');
+    await vi.waitFor(() => expect(told()).toMatchObject({ peer: 0, serial: 1 }));
+    playedLanes[0]?.tell({ ...roamed, serial: 1 });
+    await vi.waitFor(() => expect(endpoint()).toBe('3.3.3.3'));
+  });
+
   test('the id and memory of a removed peer are used again only when its lane has answered', async () => {
     const [a, b, c] = [{ publicKey: key() }, { publicKey: key() }, { publicKey: key() }];
     device.configure({ peers: [a] });
@@ -189,7 +267,7 @@ describe.skipIf(missing !== null)(titled('a running device', missing), () => {
       commands().flatMap((command) => (command.type === 'peers' ? command.peers.map(({ peer }) => peer) : []));
     expect(ids()).toEqual([0, 1]);
     for (const command of commands()) if (command.type === 'mark') playedLanes[0]?.tell({ ...command, type: 'marked' });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
     device.configure({ peers: [c] });
     await vi.waitFor(() => expect(ids()).toEqual([0, 1, 0]));
   });

@@ -75,7 +75,7 @@ describe.skipIf(missing !== null)(titled('handshake messages', missing), () => {
     const address = Uint8Array.of(127, 0, 0, 1);
     const local = { localAddress: Uint8Array.of(127, 0, 0, 2), localInterface: 1 };
     const endpoint: Endpoint = { family: 4, address, port, scope: 0, ...local };
-    playedLanes[0]?.tell({ type: 'roamed', peer: 0, endpoint });
+    playedLanes[0]?.tell({ type: 'roamed', peer: 0, endpoint, serial: 0 });
     playedLanes[0]?.tell({ type: 'want', peer: 0 });
     await arrived(3);
     expect(arrivals.slice(0, 3).map((arrival) => arrival.address)).toEqual(['127.0.0.2', '127.0.0.1', '127.0.0.1']);

@@ -163,6 +163,13 @@ const FAULTS: readonly [string, TunnelParts, string, string, string][] = [
     'ok',
     '984 more',
   ],
+  [
+    'privileges that were kept',
+    { process: { privileges: { capabilities: ['cap_net_admin'], noNewPrivileges: false, userId: 0 } } },
+    'privileges',
+    'note',
+    '--no-drop-privileges',
+  ],
   ['company on its port', { process: { strangersOnPort: 1 } }, 'port', 'warn', '51820'],
   [
     'peers that cannot meet',

@@ -4,7 +4,7 @@
  *
  *     a: 10.77.0.1, "sleeps" an hour --TUN--[10.99.0.1]== veth ==[10.99.0.2]--TUN-- b: 10.77.0.2
  *
- * That steps of CLOCK_REALTIME stop no handshake is shown by test/simulation/clock.
+ * That steps of CLOCK_REALTIME stop no handshake is shown by test/simulation/trouble.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,13 +2,13 @@
  * What a running tunnel may still do, by `/proc/PID/task/*`, and that it can do all it needs with that: carry traffic, take
  * down routes, rules and nftables.
  *
- *     a: 10.77.0.1 --TUN, default route into it--[10.99.0.1]== veth ==[10.99.0.2]--TUN-- b: 10.77.0.2
+ *     a: 10.77.0.1 --TUN--[10.99.0.1]== veth ==[10.99.0.2]--TUN, default route into it-- b: 10.77.0.2
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { type PrivilegeReport, readPrivileges } from '../../src/control/privileges.ts';
+import { type PrivilegeReport, readPrivileges } from '../../src/control/privilege-report.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
 import { Lab } from '../../src/lab/namespaces.ts';
 import { innerRoute } from '../../src/lab/pair.ts';
@@ -34,21 +34,21 @@ async function logged(end: End, text: string): Promise<void> {
 
 tunnelSuite('a tunnel that is up', ['nft', 'ping', 'wg'], () => {
   it('has CAP_NET_ADMIN and no new privileges in every thread, and needs no more to the end', async () => {
-    await using tunnel = await openTunnel({}, { ...EVERYTHING, lanes: 2 });
+    await using tunnel = await openTunnel({}, {}, { ...EVERYTHING, lanes: 2 });
     const { a, b, pair } = tunnel;
-    await logged(a, 'privileges dropped');
-    const threads = threadsOf(a);
+    await logged(b, 'privileges dropped');
+    const threads = threadsOf(b);
     expect(threads.length).toBeGreaterThan(8);
     for (const thread of threads) expect(thread).toEqual(NET_ADMIN_ONLY);
     await waitForEcho(innerRoute(pair, 4), SAY_MS);
     expect(await transfer(innerRoute(pair, 4), 1_000_000, 'with few rights')).toMatchObject({ intact: true });
 
-    expect(await a.end('SIGTERM')).toMatchObject({ code: 0 });
-    const { namespace } = pair.a;
+    expect(await b.end('SIGTERM')).toMatchObject({ code: 0 });
+    const { namespace } = pair.b;
     expect(namespace.runSync(['ip', '-4', 'rule'])).not.toMatch(/fwmark/);
     expect(namespace.runSync(['nft', 'list', 'ruleset'])).toBe('');
-    expect(readdirSync(expectGigatun(a).directory)).toEqual([]);
-    expect(await b.end('SIGTERM')).toMatchObject({ code: 0 });
+    expect(readdirSync(expectGigatun(b).directory)).toEqual([]);
+    expect(await a.end('SIGTERM')).toMatchObject({ code: 0 });
   });
 
   it('dumps no core, and makes files for its user alone', async () => {

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { readPrivileges } from '../../src/control/privileges.ts';
+import { readPrivileges } from '../../src/control/privilege-report.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
 import { Lab } from '../../src/lab/namespaces.ts';
 import { configureDevice, innerRoute, planPair, wireguardConfig } from '../../src/lab/pair.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { readPrivileges } from '../../src/control/privileges.ts';
+import { readPrivileges } from '../../src/control/privilege-report.ts';
 import { Lab } from '../../src/lab/namespaces.ts';
 import { run } from '../../src/lab/process.ts';
 import { harden } from '../../src/native/addon.ts';

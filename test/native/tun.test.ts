@@ -5,10 +5,9 @@
  *     test process ── fd ── [gt0 192.0.2.1/30, in namespace] ── programs that send to 192.0.2.2
  */
 import { spawn } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { GigatunError } from '../../src/errors.ts';
 import { ACTIVITY } from '../../src/ledger/catalog.ts';
 import * as native from '../../src/native/addon.ts';
 import { BOOKS, READY, TUN_OFFLOAD, TUN_READ, TUN_WRITE, VIRTIO_HEADER_LENGTH } from '../../src/native/layout.ts';
@@ -149,7 +148,31 @@ describe.skipIf(missing !== null)(titled('a TUN', missing), () => {
   test('can be adopted by its descriptor, which no other file can', () => {
     const adopted = native.openTun({ name: '', multiQueue: false, offloads: BASE_OFFLOADS, fd: tun.fd });
     expect(adopted).toEqual(tun);
-    expect(() => native.openTun({ name: '', multiQueue: false, offloads: 0, fd: lane.wakeFd })).toThrow(GigatunError);
+  });
+
+  test.each([
+    ['an eventfd', () => lane.wakeFd, /another kind of file/],
+    ['nothing', () => 1_000_000, /another kind of file, or none/],
+    ['a TUN without an interface', () => openSync('/dev/net/tun', 'r+'), /without an interface/],
+  ])('%s cannot be adopted, stays open, and the error says what to pass', (_, descriptor, why) => {
+    const fd = descriptor();
+    const adopt = (): unknown => native.openTun({ name: '', multiQueue: false, offloads: 0, fd });
+    expect(adopt).toThrow(expect.objectContaining({ code: 'CONFIG', message: expect.stringMatching(why) }));
+    expect(adopt).toThrow(/TUNSETIFF with IFF_TUN \| IFF_NO_PI \| IFF_VNET_HDR/);
+    if (fd !== lane.wakeFd && fd < 1_000_000) closeSync(fd);
+  });
+
+  test('that changes is heard of by a lane that watches links, and by no other', () => {
+    const watching = openTestLane({ watchLink: true });
+    const here = native.openTun({ name: `gt-l${process.pid}`, multiQueue: false, offloads: 0 });
+    for (const length of ['77', '78']) {
+      run('ip', 'link', 'set', here.name, 'txqueuelen', length);
+      expect(native.wait(watching.handle, 5_000, READY.LINK, NEXT)).toBe(READY.LINK);
+    }
+    expect(native.wait(lane.handle, 0, READY.LINK, NEXT)).toBe(0);
+    expect(native.wait(watching.handle, 0, READY.TUN, NEXT)).toBe(0);
+    native.closeLane(watching.handle);
+    closeSync(here.fd);
   });
 });
 

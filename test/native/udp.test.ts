@@ -253,3 +253,53 @@ test('receiveUdp of a family that the lane does not have is a system error', () 
   );
   native.closeLane(other.handle);
 });
+
+describe('a socket that takes the number of another', () => {
+  const standIn = { family: 4, ...plain, standIn: true } as const;
+
+  test('is there under that number, and the other is gone, also for a lane that waits', () => {
+    const before = sockets[4];
+    const next = native.openUdp({ family: 4, ...plain });
+    const placed = native.openUdp({ family: 4, ...plain, fd: next.fd, replaces: before.fd });
+    expect(placed).toMatchObject({ fd: before.fd, port: next.port });
+    expect(() => closeSync(next.fd)).toThrow(/EBADF/);
+    closeSync(native.openUdp({ family: 4, ...plain, port: before.port }).fd);
+    const to = { ...loopback(4), port: next.port };
+    expect(send([{ length: 100, to }])).toEqual([100]);
+    expect(receive(4).map(({ from }) => from?.port)).toEqual([next.port]);
+  });
+
+  test('may be a stand-in, which sends nothing and gets nothing, and a socket again', () => {
+    const { fd, port } = sockets[4];
+    expect(native.openUdp({ ...standIn, replaces: fd })).toMatchObject({ fd, port: 0 });
+    expect(send([{ length: 100, to: loopback(4) }])).toEqual([-EINVAL]);
+    expect(native.wait(lane.handle, 0, READY.UDP4, NEXT)).toBe(0);
+    expect(receive(4)).toEqual([]);
+    const again = native.openUdp({ family: 4, ...plain, port, replaces: fd });
+    expect(again).toMatchObject({ fd, port });
+    expect(send([{ length: 100, to: loopback(4) }])).toEqual([100]);
+  });
+
+  test('a lane can start on a stand-in', () => {
+    const { fd } = native.openUdp(standIn);
+    const other = openTestLane({ udp4Fd: fd, udp6Fd: fd });
+    expect(native.wait(other.handle, 0, READY.UDP4 | READY.UDP6, NEXT)).toBe(0);
+    native.closeLane(other.handle);
+    closeSync(fd);
+  });
+
+  test.each([
+    ['standard input', () => 0],
+    ['an eventfd', () => lane.wakeFd],
+    ['nothing', () => 1_000_000],
+  ])('replaces no other file: %s', (_, replaces) => {
+    expect(() => native.openUdp({ ...standIn, replaces: replaces() })).toThrow(RangeError);
+    expect(() => native.openUdp({ family: 4, ...plain, replaces: replaces() })).toThrow(RangeError);
+  });
+
+  test('leaves the other as it is when it cannot be opened', () => {
+    const busy = { family: 4, ...plain, port: sockets[4].port, replaces: sockets[4].fd } as const;
+    expect(() => native.openUdp(busy)).toThrow(expect.objectContaining({ code: 'BUSY' }));
+    expect(send([{ length: 100, to: loopback(4) }])).toEqual([100]);
+  });
+});

@@ -19,7 +19,7 @@ import {
   openClassic,
   openLinked,
 } from '../support/netns-site.ts';
-import { echoes, eventually, expectEcho } from '../support/netns-traffic.ts';
+import { echoes, eventually, expectEcho, expectEndpoint } from '../support/netns-traffic.ts';
 import { Stream } from '../support/tunnel-traffic.ts';
 
 const LOAD = { packetsPerSecond: 200, lengths: [8, 1_372] } as const;
@@ -65,7 +65,7 @@ netnsSuite('a running tunnel', [], (pairing) => {
       await delay(300);
       await a.set('listen-port', '1');
     });
-    expect(await b.endpointOf(a)).toBe('127.0.0.1:1');
+    await expectEndpoint(b, a, '127.0.0.1:1');
   });
 
   it('goes on when a peer is removed and added again', async () => {
@@ -145,7 +145,7 @@ netnsSuite('a running tunnel', [], (pairing) => {
     expect(await a.showPeer(b, 'persistent-keepalive')).toEqual(['65535']);
     await a.setPeer(b, 'persistent-keepalive', 'off');
     expect(await a.showPeer(b, 'persistent-keepalive')).toEqual(['off']);
-    await delay(500);
+    await delay(1_500);
     const silent = await b.transferOf(a);
     await delay(2_500);
     expect((await b.transferOf(a)).received).toBe(silent.received);
@@ -174,7 +174,9 @@ netnsSuite('an interface beside its program', [], (pairing) => {
       end.namespace.ip(`link set dev ${end.name} up`, `addr replace ${inner(host, 6)}/64 dev ${end.name} nodad`);
       await expectEcho(end.namespace, inner(3 - host, 4));
       await expectEcho(peer.namespace, inner(host, 6));
-      expect(Number((await end.showPeer(peer, 'latest-handshakes'))[0])).toBeGreaterThan(before);
+      // wireguard-go may go on with its session if it was down for so short a time.
+      if (end.implementation === 'gigatun')
+        expect(Number((await end.showPeer(peer, 'latest-handshakes'))[0])).toBeGreaterThan(before);
     }
   });
 });

@@ -7,7 +7,15 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Classic, endpoint, inner, netnsSuite, openClassic } from '../support/netns-site.ts';
-import { ECHO_HEADERS, echoes, expectEcho, sendTcp, sendUdp, VERSIONS } from '../support/netns-traffic.ts';
+import {
+  ECHO_HEADERS,
+  echoes,
+  expectEcho,
+  expectEndpoint,
+  sendTcp,
+  sendUdp,
+  VERSIONS,
+} from '../support/netns-traffic.ts';
 
 const TCP_BYTES = 4 * 1024 * 1024;
 /** IPv6's least, WireGuard's default, Ethernet's, a jumbo frame less 80, and one that needs a large datagram. */
@@ -28,7 +36,7 @@ netnsSuite('over loopback', ['iperf3'], (pairing) => {
     expect(birth.hasDevice(a.name)).toBe(false);
     expect(a.namespace.hasDevice(a.name)).toBe(true);
     expect(await a.show('listen-port')).toEqual([['1']]);
-    expect(await a.endpointOf(b)).toBe('127.0.0.1:2');
+    await expectEndpoint(a, b, '127.0.0.1:2');
     expect(await b.showPeer(a, 'allowed-ips')).toEqual(['10.88.0.1/32 fd88::1/128']);
   });
 
@@ -55,7 +63,7 @@ netnsSuite('over loopback', ['iperf3'], (pairing) => {
         await expectEcho(b.namespace, inner(1, version), { length });
         expect(await echoes(a.namespace, inner(2, version), { length: length + 1, waitSeconds: 0.1 })).toBe(0);
       }
-      expect(await b.endpointOf(a)).toBe(endpoint(OUTER[outer], 1));
+      await expectEndpoint(b, a, endpoint(OUTER[outer], 1));
       await sendTcp(a.namespace, b.namespace, inner(2, outer), TCP_BYTES);
       await sendTcp(b.namespace, a.namespace, inner(1, outer === 4 ? 6 : 4), TCP_BYTES);
     }

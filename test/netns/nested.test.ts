@@ -9,7 +9,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { NetnsEnd } from '../support/netns-end.ts';
 import { endpoint, inner, type Linked, netnsSuite, openLinked } from '../support/netns-site.ts';
-import { ECHO_HEADERS, expectEcho, sendTcp, VERSIONS } from '../support/netns-traffic.ts';
+import { ECHO_HEADERS, expectEcho, expectEndpoint, sendTcp, VERSIONS } from '../support/netns-traffic.ts';
 
 const TCP_BYTES = 4 * 1024 * 1024;
 const SECOND_PORT = 51_821;
@@ -42,8 +42,8 @@ netnsSuite('two tunnels on one host', ['iperf3'], (pairing) => {
       sendTcp(a.namespace, b.namespace, second(2, 6), TCP_BYTES),
       sendTcp(b.namespace, a.namespace, second(1, 4), TCP_BYTES),
     ]);
-    expect(await b2.endpointOf(a2)).toBe(`10.99.0.1:${SECOND_PORT}`);
-    expect(await b.endpointOf(a)).toBe('10.99.0.1:51820');
+    await expectEndpoint(b2, a2, `10.99.0.1:${SECOND_PORT}`);
+    await expectEndpoint(b, a, '10.99.0.1:51820');
   });
 
   it('neither takes the port of the other', async () => {
@@ -66,7 +66,7 @@ netnsSuite('two tunnels on one host', ['iperf3'], (pairing) => {
       await sendTcp(a.namespace, b.namespace, second(2, innermost), TCP_BYTES);
       await sendTcp(b.namespace, a.namespace, second(1, innermost), TCP_BYTES);
     }
-    expect(await b2.endpointOf(a2)).toBe(endpoint(inner(1, version), SECOND_PORT));
+    await expectEndpoint(b2, a2, endpoint(inner(1, version), SECOND_PORT));
     const after = await a.transferOf(b);
     expect(after.sent - before.sent).toBeGreaterThan(TCP_BYTES);
     expect(after.received - before.received).toBeGreaterThan(TCP_BYTES);

@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { LinkEnd } from '../../src/lab/namespaces.ts';
 import { endpoint, inner, type Linked, netnsSuite, openLinked } from '../support/netns-site.ts';
-import { echoes, eventually, expectEcho, VERSIONS } from '../support/netns-traffic.ts';
+import { echoes, eventually, expectEcho, expectEndpoint, VERSIONS } from '../support/netns-traffic.ts';
 
 /** Where an end goes: host part of its new outer address. */
 const ELSEWHERE = 66;
@@ -21,10 +21,10 @@ netnsSuite('roaming', [], (pairing) => {
 
   it('an end without an endpoint cannot speak first, and learns where its peer is', async () => {
     const { a, b } = linked;
-    expect(await b.endpointOf(a)).toBe('(none)');
+    await expectEndpoint(b, a, '(none)');
     expect(await echoes(b.namespace, inner(1, 4), { waitSeconds: 0.3 })).toBe(0);
     await expectEcho(a.namespace, inner(2, 4));
-    expect(await b.endpointOf(a)).toBe('10.99.0.1:51820');
+    await expectEndpoint(b, a, '10.99.0.1:51820');
     expect(await echoes(b.namespace, inner(1, 6))).toBe(1);
   });
 
@@ -35,7 +35,7 @@ netnsSuite('roaming', [], (pairing) => {
     const { a, b } = linked;
     await a.setPeer(b, 'endpoint', endpoint(address, b.listenPort));
     await expectEcho(a.namespace, inner(2, 4));
-    expect(await b.endpointOf(a)).toBe(expected);
+    await expectEndpoint(b, a, expected);
     expect(await echoes(b.namespace, inner(1, 4))).toBe(1);
   });
 
@@ -45,7 +45,7 @@ netnsSuite('roaming', [], (pairing) => {
     for (const port of [4_444, 51_820]) {
       await a.set('listen-port', String(port));
       await expectEcho(a.namespace, inner(2, 4));
-      expect(await b.endpointOf(a)).toBe(endpoint(addressOf(link[0], version), port).replace(':0::', '::'));
+      await expectEndpoint(b, a, endpoint(addressOf(link[0], version), port).replace(':0::', '::'));
       expect(await echoes(b.namespace, inner(1, 6), { count: 2 })).toBe(2);
     }
   });
@@ -58,12 +58,12 @@ netnsSuite('roaming', [], (pairing) => {
     readdress(own, version, 1, ELSEWHERE);
     await forgetSource(version);
     await expectEcho(a.namespace, inner(2, 4));
-    expect(await b.endpointOf(a)).toBe(endpoint(addressOf(own, version, ELSEWHERE), 51_820));
+    await expectEndpoint(b, a, endpoint(addressOf(own, version, ELSEWHERE), 51_820));
     expect(await echoes(b.namespace, inner(1, 6), { count: 2 })).toBe(2);
     readdress(own, version, ELSEWHERE, 1);
     await forgetSource(version);
     await expectEcho(a.namespace, inner(2, 4));
-    expect(await b.endpointOf(a)).toBe(endpoint(addressOf(own, version, 1), 51_820));
+    await expectEndpoint(b, a, endpoint(addressOf(own, version, 1), 51_820));
   });
 
   it.for(VERSIONS)('IPv%i: a peer that moved in silence is found by `wg set endpoint`', async (version) => {
@@ -75,7 +75,7 @@ netnsSuite('roaming', [], (pairing) => {
     expect(await echoes(a.namespace, inner(2, 4), { waitSeconds: 0.5 })).toBe(0);
     await a.setPeer(b, 'endpoint', endpoint(addressOf(other, version, ELSEWHERE), b.listenPort));
     await expectEcho(a.namespace, inner(2, 4));
-    expect(await a.endpointOf(b)).toBe(endpoint(addressOf(other, version, ELSEWHERE), 51_820));
+    await expectEndpoint(a, b, endpoint(addressOf(other, version, ELSEWHERE), 51_820));
     readdress(other, version, ELSEWHERE, 2);
     await a.setPeer(b, 'endpoint', endpoint(addressOf(other, version, 2), b.listenPort));
     await expectEcho(a.namespace, inner(2, 4));

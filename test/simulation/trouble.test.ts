@@ -136,6 +136,19 @@ describe('Clocks', () => {
     expect(world.facts.failures('old timestamp')).toBe(0);
   });
 
+  simulate('may be stepped forth and back by an hour at either end while the tunnel is up', {}, (world) => {
+    world.flow('a', 10);
+    for (const end of ['a', 'b'] as const) {
+      for (const hours of [1, -2, 1]) {
+        world[end].clockOffsetMs += hours * HOUR_S * 1_000;
+        world.run(200);
+      }
+    }
+    world.settle();
+    expectNothingLost(world);
+    expect(world.facts.failures('old timestamp')).toBe(0);
+  });
+
   simulate('that were set back over a restart keep a host out, until its peer calls it', {}, (world) => {
     expectTunnelWorks(world);
     world.a.clockOffsetMs = -DAY_MS;

@@ -48,6 +48,17 @@ export async function expectEcho(from: Namespace, address: string, options: Echo
   );
 }
 
+/** Resolves when an end shows its peer at `ADDRESS:PORT`: it may follow a moment before it shows it. */
+export async function expectEndpoint(end: NetnsEnd, peer: NetnsEnd, expected: string): Promise<void> {
+  let seen = '';
+  await eventually(`${end.name} to show its peer at ${expected}`, async () => {
+    seen = await end.endpointOf(peer);
+    return seen === expected;
+  }).catch((error: unknown) => {
+    throw new Error(`${end.implementation} shows ${seen}`, { cause: error });
+  });
+}
+
 /** Resolves once `test` holds; throws when it does not in time. */
 export async function eventually(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;

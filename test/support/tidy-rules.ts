@@ -34,6 +34,12 @@ const IMPORT_RULES: readonly ImportRule[] = [
     reason: 'the ledger knows nothing of lanes',
   },
   {
+    of: /^src\/uapi\//,
+    forbid: /^src\//,
+    allow: /^src\/(uapi\/|control\/|errors\.ts$)/,
+    reason: 'the UAPI is given its device',
+  },
+  {
     of: /^src\/(?!cli\/)/,
     forbid: /^src\/cli\//,
     reason: 'the command line is the first user of the API, not a part of it',

@@ -13,12 +13,16 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   nft: 'nftables',
   prlimit: 'util-linux',
   ping: 'iputils-ping',
+  python3: 'python3',
   setpriv: 'util-linux',
   sysctl: 'procps',
   tc: 'iproute2',
+  'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
   tcpdump: 'tcpdump',
   unshare: 'util-linux',
   wg: 'wireguard-tools',
+  'wg-quick': 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
 };
 const BUILT = ['dist/index.js', 'dist/cli/main.js', 'dist/lab/transfer-end.js', 'build/Release/gigatun.node'] as const;

@@ -4,6 +4,7 @@
  */
 import { type RunCommand, runCommand } from '../../control/command.ts';
 import { ControlClient } from '../../control/control-client.ts';
+import { readPrivileges } from '../../control/privilege-report.ts';
 import { readSnapshot, readStatus } from '../../control/status-reader.ts';
 import type { DeviceStatus } from '../../device-types.ts';
 import { type DeviceSnapshot, difference } from '../../ledger/snapshot.ts';
@@ -74,14 +75,16 @@ export class TunnelProbe {
   async #processFacts(seen: Seen): Promise<ProcessFacts> {
     const cgroup = readCgroup(this.#host, this.#pid);
     const settings = await readSettings(this.#host, this.#pid);
+    const procStatus = this.#host.read(`/proc/${this.#pid}/status`) ?? '';
     return {
-      coresAllowed: countInList(fieldOf(this.#host.read(`/proc/${this.#pid}/status`) ?? '', 'Cpus_allowed_list') ?? ''),
+      coresAllowed: countInList(fieldOf(procStatus, 'Cpus_allowed_list') ?? ''),
       quotaCores: cgroup.quotaCores,
       throttledCount: cgroup.throttledCount,
       memoryLimitBytes: cgroup.memoryLimitBytes,
       tunDropped: seen.tunDropped === null ? null : grown(this.#firstSeen?.tunDropped ?? null, seen.tunDropped),
       socketDropped: grown(this.#firstSeen?.socketDropped ?? null, seen.socketDropped),
       strangersOnPort: seen.strangersOnPort,
+      privileges: readPrivileges(procStatus),
       network: probeForwarding((path) => settings.get(path) ?? null),
     };
   }

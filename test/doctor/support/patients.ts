@@ -161,6 +161,7 @@ export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
     tunDropped: { total: 0, recent: 0 },
     socketDropped: { total: 0, recent: 0 },
     strangersOnPort: 0,
+    privileges: { capabilities: ['cap_net_admin'], noNewPrivileges: true, userId: 0 },
     network: { forwarding4: true, forwarding6: true, reversePathFilter: 0 },
     ...parts.process,
   };
