@@ -19,8 +19,10 @@ const NEEDS = [
   need('iperf3', 'iperf3', 'makes the load', ['demo', 'test', 'bench']),
   need('ping', 'iputils-ping', 'measures round trips', ['demo', 'test', 'bench']),
   need('wireguard-go', 'wireguard-go', 'the other implementation, to talk to and to compare with', ['test', 'bench']),
-  need('wg', 'wireguard-tools', 'configures wireguard-go', ['test', 'bench']),
-  need('nft', 'nftables', 'makes packet loss', ['test', 'bench']),
+  need('wg', 'wireguard-tools', 'configures tunnels', ['test', 'bench']),
+  need('nft', 'nftables', 'makes packet loss, marks and floods', ['test', 'bench']),
+  need('tcpdump', 'tcpdump', 'sees what leaves a host', ['test']),
+  need('sysctl', 'procps', 'sets up hosts of one family', ['test']),
   need('ethtool', 'ethtool', 'switches offloads of veth pairs', ['test', 'bench']),
   need('openssl/evp.h', 'libssl-dev', 'the C tests link against it', ['test', 'bench']),
   {

@@ -7,7 +7,11 @@
  * of its queue is sent.
  */
 import type { Logger } from './control/log.ts';
+import { codeOf } from './control/system-error.ts';
 import { linkInfo } from './native/addon.ts';
+
+/** What fails for want of something that has nothing to do with the interface. */
+const SCARCE: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 export interface DeviceLinkOptions {
   readonly tunFd: number;
@@ -56,9 +60,9 @@ export class DeviceLink {
     try {
       return linkInfo(tunFd, name, -1);
     } catch (error) {
-      // It may be on its way out, which the lanes notice, or in another namespace.
       log.debug('the interface could not be read', { error: String(error) });
-      return { up: true, mtu: this.#mtu };
+      // Want of descriptors or memory says nothing. Else it may be on its way out, which the lanes notice, or in another namespace.
+      return { up: SCARCE.has(codeOf(error) ?? '') ? this.#isUp : true, mtu: this.#mtu };
     }
   }
 }

@@ -90,7 +90,7 @@ export class DeviceSockets {
 
   /** Opens sockets where there were none. Throws GigatunError, BUSY when the port is taken; then there are none still. */
   open(): void {
-    if (!this.#areOpen) this.#replace(this.#openNew(this.#port, this.#fwmark));
+    if (!this.#areOpen) this.#replace(this.#openNew(this.#port, this.#fwmark), this.#fwmark);
   }
 
   /** Closes the sockets; the port stays what it was. */
@@ -115,7 +115,7 @@ export class DeviceSockets {
     const isAsked = listenPort !== undefined || mark !== undefined;
     const needsNew = this.#areOpen ? listenPort === 0 || port !== this.#port : opens && isAsked;
     const needsMark = this.#areOpen && fwmark !== this.#fwmark;
-    if (needsNew) this.#replace(this.#openNew(port, fwmark));
+    if (needsNew) this.#replace(this.#openNew(port, fwmark), fwmark);
     else if (needsMark) this.#setMark(fwmark);
     else this.#port = port;
     this.#fwmark = fwmark;
@@ -149,8 +149,8 @@ export class DeviceSockets {
     }
   }
 
-  /** Puts opened sockets in the places of those before. */
-  #replace(sockets: Sockets): void {
+  /** Puts opened sockets, which have this mark, in the places of those before. */
+  #replace(sockets: Sockets, fwmark: number): void {
     this.#releasedPort = this.#port;
     for (const [lane, opened] of sockets.lanes.entries()) {
       for (const family of FAMILIES) {
@@ -158,7 +158,10 @@ export class DeviceSockets {
         const socket = family === 4 ? opened.ipv4 : opened.ipv6;
         if (socket === null) continue;
         if (place.fd < 0) closeSync(socket.fd);
-        else place.hasGro = openUdp({ ...this.#described(family, place), fd: socket.fd, replaces: place.fd }).gro;
+        else {
+          const described = { ...this.#described(family, place), fwmark };
+          place.hasGro = openUdp({ ...described, fd: socket.fd, replaces: place.fd }).gro;
+        }
       }
     }
     this.#port = sockets.port;

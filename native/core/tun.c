@@ -111,7 +111,8 @@ static int moved_to(int tun_fd, int *here) {
 
 // A socket in the namespace `there`, or in the thread's own for -1. The thread is in its own again when this returns.
 static int socket_in(int there, int here) {
-  if (there >= 0 && setns(there, CLONE_NEWNET) < 0) return -1;
+  // The way back is tried before the way there: a thread without rights in its own namespace would be stuck in the other.
+  if (there >= 0 && (setns(here, CLONE_NEWNET) < 0 || setns(there, CLONE_NEWNET) < 0)) return -1;
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   int number = errno;
   if (there >= 0 && setns(here, CLONE_NEWNET) < 0 && fd >= 0) {

@@ -35,9 +35,12 @@ const TUN_FD_VARIABLE = 'WG_TUN_FD';
 const UAPI_FD_VARIABLE = 'WG_UAPI_FD';
 
 /** Runs `gigatun [-f] IFACE`; says what goes wrong. */
-export async function runShortForm({ name, foreground }: ShortForm): Promise<number> {
+export async function runShortForm({ name, foreground, disableDropPrivileges }: ShortForm): Promise<number> {
   try {
-    return await daemon(name, foreground ? { foreground } : {});
+    return await daemon(name, {
+      ...(foreground ? { foreground } : {}),
+      ...(disableDropPrivileges ? { disableDropPrivileges } : {}),
+    });
   } catch (error) {
     sayError(error);
     return exitCodeOf(error);

@@ -1,7 +1,7 @@
 /**
  * The command line: names, options, help and examples of all commands. What a command does is loaded only when it is
- * called, so that `gigatun genkey` starts as fast as it should and only `up`, `demo`, `bench` and `doctor` ever load native
- * code.
+ * called, so that `gigatun genkey` starts as fast as it should and only `up`, `daemon`, `demo`, `bench` and `doctor` ever
+ * load native code.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { readLanes, readMemory, readMtu, type ValueReader } from '../control/config-values.ts';

@@ -67,13 +67,13 @@ function heapFlags({ settings, peers }: TunnelConfig, options: UpOptions): strin
 
 /** A function of its own, so that the configuration, which may be megabytes, is forgotten when the tunnel is up. */
 async function start(argument: string, options: UpOptions, request: ServiceStart): Promise<Service> {
+  // It loads native code, so it is loaded here.
+  const { applyPrivileges, forbidDumps, planPrivileges } = await import('../control/privileges.ts');
+  forbidDumps();
   const startedMs = performance.now();
   const loaded = loadConfig(argument);
   const configMs = Math.round(performance.now() - startedMs);
   for (const warning of loaded.warnings) request.channel.report(warning);
-  // It loads native code, so it is loaded here.
-  const { applyPrivileges, forbidDumps, planPrivileges } = await import('../control/privileges.ts');
-  forbidDumps();
   const tunnel = await bringUp(requestOf(loaded, options, request), await loadTools(options, request.log));
   applyPrivileges(planPrivileges(privilegeNeeds(loaded.config, options)), request.log);
   return {

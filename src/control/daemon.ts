@@ -123,7 +123,7 @@ export class Daemon {
   }
 
   #reload(): never {
-    throw new GigatunError('UNSUPPORTED', `${this.#request.name} has no file to reload; change it with: wg`);
+    throw new GigatunError('CONFIG', `${this.#request.name} has no file to reload; change it with: wg`);
   }
 
   /** Rules and routes of a `gigatun up` that was killed. */

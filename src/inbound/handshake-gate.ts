@@ -145,7 +145,8 @@ export class HandshakeGate {
     if (type !== MESSAGE_INITIATION) return this.#sourceAwaited.take(hash, nowMs) ? 'in' : 'no';
     if (this.#isCalm(nowMs)) return this.#strangers.take(nowMs) ? 'in' : 'no';
     const isFresh = this.#recent.mark(hash, nowMs);
-    if ((isFresh || this.#staleChecks.take(nowMs)) && this.#hasCookie(offset, length, source, nowMs))
+    const bears = this.#bearsMac2(offset, length, nowMs);
+    if (bears && (isFresh || this.#staleChecks.take(nowMs)) && this.#hasCookie(offset, length, source))
       return this.#sourceProven.take(hash, nowMs) && this.#proven.take(nowMs) ? 'in' : 'no';
     const share = isFresh ? 1 : STALE_SHARE;
     const total = this.#known.has(hash, nowMs) ? this.#acquaintances : this.#strangers;
@@ -159,12 +160,18 @@ export class HandshakeGate {
     return nowMs >= this.#watchfulUntilMs;
   }
 
-  /** Whether mac2 was made with the present cookie of its source (paper, section 5.4.7). */
-  #hasCookie(offset: number, length: number, source: number, nowMs: number): boolean {
+  /** Whether there is a mac2 that may be good: without a cookie it is all zeros. */
+  #bearsMac2(offset: number, length: number, nowMs: number): boolean {
     if (nowMs - this.#secretBornMs >= this.#lane.timing.COOKIE_REFRESH_TIME_MS) return false;
+    const { view } = this.#lane.arena;
+    const mac2 = offset + length - MAC_LENGTH;
+    return (view.getInt32(mac2, true) | view.getInt32(mac2 + 4, true)) !== 0;
+  }
+
+  /** Whether mac2 was made with the present cookie of its source (paper, section 5.4.7). */
+  #hasCookie(offset: number, length: number, source: number): boolean {
     const { bytes, view, words } = this.#lane.arena;
     const mac2 = offset + length - MAC_LENGTH;
-    if ((view.getInt32(mac2, true) | view.getInt32(mac2 + 4, true)) === 0) return false;
     const addressLength = words[source + ENDPOINT.FAMILY] === 4 ? 4 : 16;
     const address = (source + ENDPOINT.ADDRESS) << 2;
     for (let at = 0; at < addressLength; at += 1) this.#cookieInput[at] = bytes[address + at];

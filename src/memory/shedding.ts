@@ -4,8 +4,8 @@
  *
  * 1. near the cap (90 % of it): garbage of all heaps is collected, and handshake messages queue for the control lane only
  *    to a quarter of the usual number;
- * 2. at the cap and beyond: garbage again, at most once a minute, and the queue is halved. It stays as long as the
- *    number from which on each message must prove its address, so that a flood does not keep honest peers out.
+ * 2. at the cap and beyond: garbage again, at most once a minute, and the queue is halved. Half of its places stay for
+ *    messages that the handshake gate lets in; those that only get a cookie have the other half.
  *
  * Packets are not shed: they lie in arenas of fixed size, so that dropping them would free nothing. Nor is the tunnel.
  */

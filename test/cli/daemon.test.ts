@@ -323,12 +323,14 @@ function testDescriptors(): void {
 
 describe('the short form', () => {
   it.each<[string[], ReturnType<typeof readShortForm>]>([
-    [['wg0'], { name: 'wg0', foreground: false }],
-    [['-f', 'wg0'], { name: 'wg0', foreground: true }],
-    [['--foreground', 'wg0'], { name: 'wg0', foreground: true }],
-    [['--', 'show'], { name: 'show', foreground: false }],
-    [['-f', '--', 'show'], { name: 'show', foreground: true }],
-    [['--', '-x'], { name: '-x', foreground: false }],
+    [['wg0'], { name: 'wg0', foreground: false, disableDropPrivileges: false }],
+    [['-f', 'wg0'], { name: 'wg0', foreground: true, disableDropPrivileges: false }],
+    [['--foreground', 'wg0'], { name: 'wg0', foreground: true, disableDropPrivileges: false }],
+    [['--', 'show'], { name: 'show', foreground: false, disableDropPrivileges: false }],
+    [['-f', '--', 'show'], { name: 'show', foreground: true, disableDropPrivileges: false }],
+    [['--', '-x'], { name: '-x', foreground: false, disableDropPrivileges: false }],
+    [['--disable-drop-privileges', 'wg0'], { name: 'wg0', foreground: false, disableDropPrivileges: true }],
+    [['-f', '--disable-drop-privileges', 'wg0'], { name: 'wg0', foreground: true, disableDropPrivileges: true }],
     [['show'], null],
     [['-f', 'show'], null],
     [['--version'], null],

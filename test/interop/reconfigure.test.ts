@@ -134,6 +134,24 @@ tunnelSuite('a tunnel that is changed while it runs', ['nft', 'ping', 'wg', 'wir
     expect(handshakeOf(a)).toBe(handshake);
   });
 
+  it.concurrent('marks its datagrams anew when the port changes with the mark', async () => {
+    await using tunnel = await openConfigured('wireguard-go');
+    const { pair, a } = tunnel;
+    await waitForEcho(innerRoute(pair, 4), 5_000);
+    const sent = countPackets(pair.a.namespace, 'output', {
+      plain: 'udp dport 51820 meta mark 0',
+      marked: 'udp dport 51820 meta mark 0x77',
+    });
+    a.set('listen-port', '51999', 'fwmark', '0x77');
+    await waitForEcho(innerRoute(pair, 4), 5_000);
+    const { plain, marked } = sent.read();
+    expect([plain, marked > 0]).toEqual([0, true]);
+    a.set('listen-port', '51998', 'fwmark', '0');
+    await waitForEcho(innerRoute(pair, 6), 5_000);
+    expect(sent.read()).toMatchObject({ marked });
+    expect(sent.read().plain).toBeGreaterThan(0);
+  });
+
   it.concurrent('moves to the other family with its peer’s endpoint, which wireguard-go follows, without a handshake', async () => {
     await using tunnel = await openConfigured('wireguard-go');
     const { pair, a, b } = tunnel;
