@@ -6,14 +6,14 @@
  * Order up: control socket under its starting name (which keeps a second start out), what a killed process left, device,
  * UAPI socket, control socket under its final name. Order down: UAPI socket, device, control socket last.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import type { RunCommand } from './command.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
-import { type ControlServer, isAlive, openControlServer } from './control-server.ts';
+import type { ControlServer } from './control-server.ts';
 import type { Logger } from './log.ts';
-import { nameTaken, untilNameFree } from './name-wait.ts';
-import { journalPath, prepareRunDirectory, socketPath, startingSocketPath } from './run-directory.ts';
+import { openStartingServer } from './name-wait.ts';
+import { journalPath, prepareRunDirectory, socketPath } from './run-directory.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
 import type { TunnelDevice, TunnelEnd } from './tunnel.ts';
 
@@ -114,12 +114,7 @@ export class Daemon {
       difference: () => this.#reload(),
       down: (): Promise<unknown> => this.#down(),
     };
-    // First: one that closes removes the name under which it started, too.
-    await untilNameFree(directory, name);
-    this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
-    if (await isAlive(socketPath(directory, name))) throw nameTaken(name);
-    // A killed process may have left it: nobody shall take it for ours before we are ready.
-    rmSync(socketPath(directory, name), { force: true });
+    this.#server = await openStartingServer(directory, name, handlers, log);
   }
 
   #reload(): never {

@@ -9,7 +9,6 @@
  * Order down: a reload under way ends, PreDown, link, UAPI socket, device, PostDown, control socket last, so that `gigatun
  * down` hears when all is gone.
  */
-import { rmSync } from 'node:fs';
 import { GigatunError } from '../errors.ts';
 import { checkMemory } from '../memory/budget.ts';
 import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
@@ -18,19 +17,19 @@ import type { RunCommand } from './command.ts';
 import type { LoadedConfig } from './config-load.ts';
 import type { DeviceConfig, Hooks, TunnelConfig } from './config-types.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
-import { type ControlServer, isAlive, openControlServer } from './control-server.ts';
+import type { ControlServer } from './control-server.ts';
 import { runHooks } from './hooks.ts';
 import { formatKey } from './key-text.ts';
 import { type Link, type LinkTools, openLink, recoverLink } from './link-apply.ts';
 import { deriveMtu, gatherFacts, linkExists } from './link-facts.ts';
 import { planLink } from './link-plan.ts';
 import type { Logger } from './log.ts';
-import { nameTaken, untilNameFree } from './name-wait.ts';
+import { openStartingServer } from './name-wait.ts';
 import { NameWatch, type Unanswered } from './name-watch.ts';
 import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } from './reload.ts';
 import { Reloader } from './reloader.ts';
 import { type LookUp, lookUpAddresses, type ResolvedPeer, resolvePeers } from './resolve.ts';
-import { journalPath, prepareRunDirectory, socketPath, startingSocketPath } from './run-directory.ts';
+import { journalPath, prepareRunDirectory, socketPath } from './run-directory.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
 import { checkMtu, chooseMark, effectivePeers, hasDefaultRoute, LANES_DEFAULT } from './tunnel-settings.ts';
 
@@ -216,12 +215,7 @@ export class Tunnel {
       difference: (): Promise<unknown> => this.#reloader.reload(true),
       down: (): Promise<unknown> => this.#down(),
     };
-    // First: one that closes removes the name under which it started, too.
-    await untilNameFree(directory, name);
-    this.#server = await openControlServer(startingSocketPath(directory, name), handlers, log);
-    if (await isAlive(socketPath(directory, name))) throw nameTaken(name);
-    // A killed process may have left it: nobody shall take it for ours before we are ready.
-    rmSync(socketPath(directory, name), { force: true });
+    this.#server = await openStartingServer(directory, name, handlers, log);
   }
 
   async #down(): Promise<unknown> {
