@@ -2,6 +2,7 @@
  * What the stages of a lane share: its native handle and arena, its books, its view of peers, keypairs and routes, and
  * the way to tell the control lane something. One object per lane, owned by its thread; nothing here is per packet.
  */
+import type { PeerHistory } from './history/peer-history.ts';
 import { GroWatch } from './inbound/gro-watch.ts';
 import { SuperKinds } from './inbound/super-kinds.ts';
 import { ACTIVITY } from './ledger/catalog.ts';
@@ -50,6 +51,8 @@ export class LaneContext {
   readonly receivers: Map<number, LaneKeypair> = new Map();
   /** Peers whose endpoint moved and of which the control lane was not told yet. */
   readonly roamed: Set<LanePeer> = new Set();
+  /** Histories of the peers that have any. */
+  readonly histories: Set<PeerHistory> = new Set();
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */

@@ -9,6 +9,7 @@
  * wait, and commands are taken from the port when the eventfd says so.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { PeerHistory } from './history/peer-history.ts';
 import { HandshakeGate } from './inbound/handshake-gate.ts';
 import { InboundPath } from './inbound/receive.ts';
 import { LaneContext, type LaneLimits } from './lane-context.ts';
@@ -247,6 +248,7 @@ class Lane {
       case 'unpeer':
         this.#outbound.dropStaged(peer);
         this.#context.roamed.delete(peer);
+        this.#dropHistory(peer);
         this.#context.peers[command.peer] = undefined;
         break;
       case 'endpoint':
@@ -273,10 +275,31 @@ class Lane {
       case 'control':
         this.#outbound.sendControl(peer, command.groups);
         break;
+      case 'history':
+        this.#setHistory(peer, command);
+        break;
+      case 'paths':
+        peer.history?.setPaths(command.paths);
+        break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);
         break;
     }
+  }
+
+  #setHistory(peer: LanePeer, { settings, memory }: HistoryCommand): void {
+    if (settings === null) {
+      this.#dropHistory(peer);
+      return;
+    }
+    peer.history ??= new PeerHistory(peer, memory, this.#index);
+    peer.history.settings = settings;
+    this.#context.histories.add(peer.history);
+  }
+
+  #dropHistory(peer: LanePeer): void {
+    if (peer.history !== null) this.#context.histories.delete(peer.history);
+    peer.history = null;
   }
 
   #install(command: InstallCommand, peer: LanePeer): void {
@@ -322,4 +345,5 @@ class Lane {
 }
 
 type InstallCommand = Extract<LaneCommand, { type: 'install' }>;
+type HistoryCommand = Extract<LaneCommand, { type: 'history' }>;
 type PeerCommand = Extract<LaneCommand, { peer: number }>;

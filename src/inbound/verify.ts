@@ -11,7 +11,9 @@ import { COUNTER } from '../ledger/catalog.ts';
 import { ENDPOINT, UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { ECN, ECN_DROP, ecnOf, innerEcn, isSignal, setEcn } from '../packet/ecn.ts';
+import { readEndpoint } from '../packet/endpoint.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
+import { NO_PATH } from '../path/path-types.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { controlMessageLength } from '../protocol/control-message.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
@@ -23,6 +25,8 @@ export class Verifier {
   readonly #lane: LaneContext;
   readonly #coalescer: Coalescer;
   readonly #rekeyAgeMs: number;
+  /** Byte offset of the ENDPOINT record of the run at hand. */
+  #source = 0;
   #knownIpv4 = 0;
   #knownIpv4Peer: LanePeer | null = null;
   #knownIpv4Routes: Int32Array | null = null;
@@ -49,6 +53,7 @@ export class Verifier {
     if (keypair === null) return;
     const { peer } = keypair;
     const { fresh } = batch;
+    this.#source = batch.runSources[run];
     const end = batch.runEnds[run];
     const outerClass = words[(batch.runSources[run] >> 2) + UDP_RECEIVE.TRAFFIC_CLASS - UDP_RECEIVE.ENDPOINT];
     const isMarked = isSignal(outerClass);
@@ -104,11 +109,10 @@ export class Verifier {
     else if (!this.#lane.admitControl(peer)) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
     else {
       ledger.counts[COUNTER.CONTROL_RX] += 1;
-      notify({
-        type: 'control',
-        peer: peer.id,
-        message: Uint8Array.from(arena.bytes.subarray(offset, offset + length)),
-      });
+      const source = readEndpoint(arena.bytes, this.#source);
+      const message = Uint8Array.from(arena.bytes.subarray(offset, offset + length));
+      const path = peer.history?.pathOf(arena.words, this.#source >> 2) ?? NO_PATH;
+      if (source !== null) notify({ type: 'control', peer: peer.id, message, path, source, atMs: this.#lane.nowMs() });
     }
   }
 

@@ -41,7 +41,8 @@ export const ENDPOINT = {
   LOCAL_ADDRESS: 7,
   /**
    * Local interface index, or 0. `receiveUdp` always sets it. `sendUdp` heeds it for a link-local LOCAL_ADDRESS (fe80::/10)
-   * alone: with any other, datagrams keep their source and follow the route to whichever interface it leads.
+   * alone: with any other, datagrams keep their source and follow the route to whichever interface it leads. A negative
+   * one is the interface (its index negated) that datagrams leave through whatever the route says, also without LOCAL_ADDRESS.
    */
   LOCAL_INTERFACE: 11,
   WORDS: 12,
@@ -76,7 +77,11 @@ export const UDP_SEND = {
   DATAGRAMS: 6,
   /** Index of the peer; not read by native code. */
   PEER: 7,
-  WORDS: 8,
+  /** Path of the peer, or -1; not read by native code. */
+  PATH: 8,
+  /** Whether the group is copied (1) or not (0); not read by native code. */
+  COPIED: 9,
+  WORDS: 10,
 } as const;
 
 /**

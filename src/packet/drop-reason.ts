@@ -48,6 +48,7 @@ const reasons = [
   ['IN_BAD_TAG', 'inbound', 'The AEAD tag is wrong.'],
   ['IN_REPLAY', 'inbound', 'The transport counter was seen before (a duplicate).'],
   ['IN_TOO_OLD', 'inbound', 'The transport counter lies behind the replay window.'],
+  ['IN_TOO_LATE', 'inbound', 'A missing datagram came after it had been given up.'],
   ['IN_NOT_IP', 'inbound', 'The inner packet is neither IPv4 nor IPv6, or its length field exceeds it.'],
   ['IN_CONTROL_QUEUE', 'inbound', 'A control message of another gigatun came while too many had come in that second.'],
   ['IN_BAD_SOURCE', 'inbound', 'The inner source address is not among the allowed IPs of the peer that sent it.'],

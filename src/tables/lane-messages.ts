@@ -1,6 +1,8 @@
 /** What control lane and lanes say to each other. Messages are rare: none is sent per packet. */
+import type { HistorySettings } from '../history/settings.ts';
 import type { SuperKind } from '../inbound/super-kinds.ts';
 import type { Endpoint } from '../packet/endpoint.ts';
+import type { LanePaths } from '../path/path-types.ts';
 import type { Cipher } from '../protocol/cipher.ts';
 
 /** A peer that a lane is told of. */
@@ -58,7 +60,22 @@ export type LaneCommand =
   /** Send an empty transport message. */
   | { readonly type: 'keepalive'; readonly peer: number }
   /** Send control messages: each list one datagram group, each entry the plaintext of one of its datagrams. */
-  | { readonly type: 'control'; readonly peer: number; readonly groups: readonly (readonly Uint8Array[])[] }
+  | {
+      readonly type: 'control';
+      readonly peer: number;
+      readonly groups: readonly (readonly Uint8Array[])[];
+      /** Over this path; absent: as data goes. */
+      readonly path?: number;
+    }
+  /** What histories of this peer are kept and used for; null: none any more. Its books are in `memory`. */
+  | {
+      readonly type: 'history';
+      readonly peer: number;
+      readonly settings: HistorySettings | null;
+      readonly memory: SharedArrayBuffer;
+    }
+  /** Which paths the peer has; only after `history`. */
+  | { readonly type: 'paths'; readonly peer: number; readonly paths: LanePaths }
   | { readonly type: 'dropStaged'; readonly peer: number }
   /** The interface is down: no peer's packets wait any more. */
   | { readonly type: 'dropAllStaged' }
@@ -91,7 +108,15 @@ export type LaneEvent =
   | { readonly type: 'marked'; readonly token: number }
   | { readonly type: 'confirmed'; readonly peer: number; readonly keypair: number }
   /** A control message of another gigatun, without its padding. */
-  | { readonly type: 'control'; readonly peer: number; readonly message: Uint8Array }
+  | {
+      readonly type: 'control';
+      readonly peer: number;
+      readonly message: Uint8Array;
+      /** Path that it came over, or -1; from where; and when, CLOCK_MONOTONIC ms. */
+      readonly path: number;
+      readonly source: Endpoint;
+      readonly atMs: number;
+    }
   /** The peer is elsewhere; `serial` is that of the last word that the lane has had of where it is. */
   | { readonly type: 'roamed'; readonly peer: number; readonly endpoint: Endpoint; readonly serial: number }
   | { readonly type: 'snapshot'; readonly id: number }

@@ -4,6 +4,7 @@
  * message on a `next` keypair.
  */
 
+import type { PeerHistory } from '../history/peer-history.ts';
 import { ENDPOINT } from '../native/layout.ts';
 import type { PeerTimes } from '../protocol/timers.ts';
 import type { KeypairMemory } from './keypair-memory.ts';
@@ -99,6 +100,8 @@ export class LanePeer {
   /** Control messages of this peer in the second that began then, ms; 0 for none yet. */
   controlSinceMs = 0;
   controlCount = 0;
+  /** Null for a peer that has none: most. */
+  history: PeerHistory | null = null;
   /** Staged packets: first and last slot of the chain (-1 for none) and their count. */
   stagedFirst = -1;
   stagedLast = -1;

@@ -1,0 +1,91 @@
+/**
+ * What configuration says of sending more than once, for one peer: copies, repeats, order, forward error correction, paths.
+ * Plain values, as they go to the lanes.
+ */
+import type { PathMode, PathSettings } from '../path/path-types.ts';
+
+/** Which datagrams are copied; a datagram is when one of these holds for it. */
+export interface CopyFilter {
+  /** Datagrams of at most SMALL_BYTES. */
+  readonly small: boolean;
+  /** Handshake messages and keepalives. */
+  readonly handshake: boolean;
+  /** Inner packets with one of these DSCPs, 0 to 63. */
+  readonly dscps: readonly number[];
+}
+
+export interface CopySettings {
+  /** How often each datagram is sent in all, 1 (no copies) to COPIES_MAX. */
+  readonly count: number;
+  /** ms between two sendings of a datagram over the same path, 0 (at once) to 1,000. */
+  readonly delayMs: number;
+  /** Null: all. */
+  readonly only: CopyFilter | null;
+  /** `loss`: only while the loss that is measured asks for it. */
+  readonly when: 'always' | 'loss';
+  /** Most copies, as a share of the bytes that are sent first: 1 is one copy of everything. */
+  readonly budget: number;
+}
+
+export interface FecSettings {
+  /** `auto`: by RTT and loss, also against repeats. */
+  readonly mode: 'off' | 'on' | 'auto';
+  /** Datagrams in a full block, 1 to FEC_DATA_MAX, and parity messages for it, 1 to FEC_PARITY_MAX. */
+  readonly data: number;
+  readonly parity: number;
+  /** ms after which a block that is not full is closed. */
+  readonly delayMs: number;
+}
+
+export interface HistorySettings {
+  readonly copies: CopySettings;
+  /** A missing datagram is asked for, and sent again, for so long, ms; 0: never. */
+  readonly retransmitMs: number;
+  /** Most repeats, as a share of the bytes that are sent first. */
+  readonly retransmitBudget: number;
+  /** Which inner packets wait for those sent before them. */
+  readonly inOrder: 'off' | 'tcp' | 'all';
+  /** Longest wait for that, ms; null: as long as a repeat may take. */
+  readonly holdMs: number | null;
+  readonly fec: FecSettings;
+  /** Bytes of sealed datagrams that a lane keeps for the peer. */
+  readonly ringBytes: number;
+  /** In the order of the configuration; none: the peer has the one endpoint that WireGuard knows. */
+  readonly paths: readonly PathSettings[];
+  /** Null: by what else is said (`failover` with paths of its own, `follow` without). */
+  readonly pathMode: PathMode | null;
+}
+
+export const COPIES_MAX = 4;
+/** Longest datagram that counts as small, bytes of UDP payload. */
+export const SMALL_BYTES = 256;
+export const FEC_DATA_MAX = 32;
+export const FEC_PARITY_MAX = 8;
+export const RING_BYTES_MIN = 1_048_576;
+export const RING_BYTES_DEFAULT = 4_194_304;
+export const RING_BYTES_MAX = 67_108_864;
+/** Rings of all peers of a lane. */
+export const RINGS_BYTES_MAX = 134_217_728;
+
+/** A peer of which configuration says nothing. */
+export const NO_HISTORY: HistorySettings = {
+  copies: { count: 1, delayMs: 0, only: null, when: 'always', budget: 1 },
+  retransmitMs: 0,
+  retransmitBudget: 0.25,
+  inOrder: 'off',
+  holdMs: null,
+  fec: { mode: 'off', data: 10, parity: 2, delayMs: 20 },
+  ringBytes: RING_BYTES_DEFAULT,
+  paths: [],
+  pathMode: null,
+};
+
+/** Whether lanes keep what they send to the peer: who sends nothing a second time later does not. */
+export function keepsSent({ copies, retransmitMs, fec }: HistorySettings): boolean {
+  return retransmitMs > 0 || fec.mode !== 'off' || (copies.count > 1 && copies.delayMs > 0);
+}
+
+/** Whether the peer's counters must all be seen by one lane. */
+export function needsOneLane({ retransmitMs, inOrder, fec, pathMode }: HistorySettings): boolean {
+  return retransmitMs > 0 || inOrder !== 'off' || fec.mode !== 'off' || pathMode === 'weighted';
+}
