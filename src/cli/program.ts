@@ -36,6 +36,7 @@ Environment:
   WG_SUDO                          1: keep all privileges while a tunnel runs
   GIGATUN_AEAD                     auto, openssl or ipsec-mb (default auto: the fastest that is there)
   WG_ENDPOINT_RESOLUTION_RETRIES   tries to look an endpoint's name up (default 15, or infinity)
+  NOTIFY_SOCKET                    set by systemd, which is told of the start, of reloads and of the end
 
 Environment of gigatun INTERFACE:
   GIGATUN_LANES, GIGATUN_MEMORY, GIGATUN_OFFLOADS, GIGATUN_ANNOUNCE, GIGATUN_TX_QUEUE_LENGTH
@@ -70,6 +71,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
 function createProgram(finish: (exitCode: number) => void): Command {
   const program = new Command('gigatun')
     .description('A fast userspace WireGuard tunnel that shows where the time goes.')
+    .usage('[options] [command]\n       gigatun [-f] [--] INTERFACE')
     .version(`gigatun ${packageVersion()}`, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', `${EXAMPLES}${exitCodeHelp()}${ENVIRONMENT}`)
@@ -146,7 +148,7 @@ function addDaemonCommand(program: Command, finish: (exitCode: number) => void):
     .description(
       'Opens an interface without keys, peers and addresses, which wg and wg-quick configure over its UAPI socket, as they ' +
         'do with wireguard-go. Returns when both are there. The short form, which wg-quick calls, is: gigatun [-f] INTERFACE; ' +
-        'an interface that is called like a command needs the long one, or: gigatun [-f] -- INTERFACE.',
+        'an interface that is called like a command needs the long one, or: gigatun -f INTERFACE, gigatun -- INTERFACE.',
     )
     .argument('<interface>', 'interface name')
     .option('-f, --foreground', 'stay in the foreground and log to stderr')
