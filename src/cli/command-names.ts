@@ -12,6 +12,7 @@ export const COMMAND_NAMES: readonly string[] = [
   'doctor',
   'demo',
   'bench',
+  'lab',
   'genkey',
   'genpsk',
   'pubkey',

@@ -152,6 +152,19 @@ function testBackground(): void {
     expect(await status()).toMatchObject({ lanes: 2, memoryCapBytes: 300e6 });
   });
 
+  it('lets variables of other implementations change nothing, and refuses their options by name', async () => {
+    const theirLog = join(runDirectory, 'their.log');
+    const variables = { WG_THREADS: '4', WG_LOG_LEVEL: 'trace', WG_LOG_FILE: theirLog };
+    const started = await gigatun([NAME], { ...variables, WG_PREALLOCATED_BUFFERS_PER_POOL: '9' });
+    expect(started).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    expect(await status()).toMatchObject({ lanes: 1 });
+    expect(existsSync(theirLog)).toBe(false);
+    for (const option of ['--disable-multi-queue', '--disable-connected-udp']) {
+      const { code, stderr } = await gigatun([option, 'other']);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(option) });
+    }
+  });
+
   it('logs to the stderr of its caller where somebody asks for a level, and to a file else', async () => {
     const { pid } = (await gigatun([NAME])).code === 0 ? ((await status()) as { pid: number }) : { pid: 0 };
     expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toContain(`--foreground\0--\0${NAME}`);
