@@ -7,6 +7,11 @@ set -eu
 
 mount --make-rprivate /
 mount -t proc proc /proc
+# These belong to the whole machine, and systemd would raise limits there.
+for directory in /proc/sys/fs /proc/sys/kernel /proc/sys/vm; do
+  mount --bind "$directory" "$directory"
+  mount -o remount,bind,ro "$directory"
+done
 mount -t tmpfs systemd-boot /srv
 mkdir /srv/gigatun /srv/etc /srv/work /srv/units /srv/none
 : > /srv/node

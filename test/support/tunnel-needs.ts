@@ -6,7 +6,7 @@ import { describe } from 'vitest';
 import { examinePrivilege, judgePrivilege, type Privilege } from '../../src/lab/privilege.ts';
 
 /** Programs and the Debian packages that hold them. */
-const PROGRAMS: Readonly<Record<string, string>> = {
+export const PROGRAMS: Readonly<Record<string, string>> = {
   ethtool: 'ethtool',
   ip: 'iproute2',
   iperf3: 'iperf3',
