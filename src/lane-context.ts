@@ -11,6 +11,7 @@ import { BOOKS } from './native/layout.ts';
 import type { Addon, LaneHandle } from './native/types.ts';
 import { Backoff } from './offloads/backoff.ts';
 import type { Arena } from './packet/arena.ts';
+import { RegionPool } from './packet/region-pool.ts';
 import type { Timing } from './protocol/constants.ts';
 import { emptyTable } from './tables/allowed-ips.ts';
 import type { LaneEvent } from './tables/lane-messages.ts';
@@ -53,6 +54,10 @@ export class LaneContext {
   readonly roamed: Set<LanePeer> = new Set();
   /** Histories of the peers that have any. */
   readonly histories: Set<PeerHistory> = new Set();
+  /** Memory for them. */
+  readonly historyPool: RegionPool;
+  /** CLOCK_MONOTONIC ms before which nothing is due for any of them. */
+  dueMs: number = Number.POSITIVE_INFINITY;
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */
@@ -82,6 +87,7 @@ export class LaneContext {
     this.timing = timing;
     this.limits = limits;
     this.notify = notify;
+    this.historyPool = new RegionPool(arena.histories, arena.historiesLength);
     this.superKinds = new SuperKinds(limits.tcpSuperPackets, limits.udpSuperPackets);
   }
 
