@@ -145,9 +145,22 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming. */
+  /** For ever, unless the control lane is still to be told of roaming, or something is due for a history. */
   #waitMs(): number {
-    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
+    const { roamed, dueMs } = this.#context;
+    const roamMs = roamed.size === 0 ? Number.POSITIVE_INFINITY : ROAM_INTERVAL_MS;
+    if (dueMs === Number.POSITIVE_INFINITY) return roamMs === Number.POSITIVE_INFINITY ? -1 : roamMs;
+    return Math.max(0, Math.min(roamMs, Math.ceil(dueMs - this.#context.nowMs())));
+  }
+
+  /** Does what is due for histories; `dueMs` may have been early. */
+  #obeyClock(): void {
+    const nowMs = this.#context.nowMs();
+    this.#context.dueMs = Number.POSITIVE_INFINITY;
+    for (const history of this.#context.histories) {
+      if (history.sendDueMs <= nowMs) this.#outbound.sendDue(history, nowMs);
+      this.#context.expectDue(history.dueMs);
+    }
   }
 
   #tellRoamed(): void {
@@ -165,6 +178,7 @@ class Lane {
   #endTurn(): void {
     const { ledger } = this.#context;
     if (this.#context.roamed.size > 0) this.#tellRoamed();
+    if (this.#context.dueMs <= this.#context.nowMs()) this.#obeyClock();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
