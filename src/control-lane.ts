@@ -87,12 +87,14 @@ export class ControlLane {
       const peers = added.slice(at, at + PEERS_PER_COMMAND).map(({ entry }) => entry);
       this.#options.post({ type: 'peers', peers }, 'all');
     }
-    plans.forEach(({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true, history = null }, at) => {
-      this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
-      if (history !== null) this.paths.configure(added[at].peer.id, formatKey(publicKey), history);
-      this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
-      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
-    });
+    plans.forEach(
+      ({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true, history = null }, at) => {
+        this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
+        if (history !== null) this.paths.configure(added[at].peer.id, formatKey(publicKey), history);
+        this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
+        if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
+      },
+    );
     return added.map(({ peer }) => peer);
   }
 
