@@ -2,6 +2,7 @@
  * What the stages of a lane share: its native handle and arena, its books, its view of peers, keypairs and routes, and
  * the way to tell the control lane something. One object per lane, owned by its thread; nothing here is per packet.
  */
+import type { MessageSender, MessageTaker } from './history/message-sender.ts';
 import type { PeerHistory } from './history/peer-history.ts';
 import { GroWatch } from './inbound/gro-watch.ts';
 import { SuperKinds } from './inbound/super-kinds.ts';
@@ -53,6 +54,9 @@ export class LaneContext {
   readonly roamed: Set<LanePeer> = new Set();
   /** Histories of the peers that have any. */
   readonly histories: Set<PeerHistory> = new Set();
+  /** The other direction's part, for control messages of the lane's own; null while the lane is put together. */
+  sender: MessageSender | null = null;
+  taker: MessageTaker | null = null;
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */

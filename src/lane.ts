@@ -144,9 +144,18 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming. */
+  /** For ever, unless the control lane is still to be told of roaming, or something is due for a peer with histories. */
   #waitMs(): number {
-    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
+    let ms = this.#context.roamed.size === 0 ? Number.POSITIVE_INFINITY : ROAM_INTERVAL_MS;
+    const nowMs = this.#context.nowMs();
+    for (const history of this.#context.histories) ms = Math.min(ms, Math.max(0, history.receiveDueMs - nowMs));
+    return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms);
+  }
+
+  /** What time has come for with peers that have histories. */
+  #doWhatIsDue(): void {
+    const nowMs = this.#context.nowMs();
+    for (const history of this.#context.histories) if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
   }
 
   #tellRoamed(): void {
@@ -163,6 +172,7 @@ class Lane {
 
   #endTurn(): void {
     const { ledger } = this.#context;
+    if (this.#context.histories.size > 0) this.#doWhatIsDue();
     if (this.#context.roamed.size > 0) this.#tellRoamed();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];

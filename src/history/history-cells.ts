@@ -54,6 +54,10 @@ export const HISTORY_CELL = {
   TOO_LATE: 18,
   /** Sum of ms from noticing a gap to its repair. */
   REPAIR_MS: 19,
+  /** The most by which a counter that came by itself was overtaken. */
+  REORDER_MAX: 20,
+  /** Remade from parity, but not authentic, or not missing any more. */
+  REMADE_REFUSED: 21,
   CELLS: 24,
 } as const;
 

@@ -7,6 +7,7 @@ import { writeEndpoint } from '../packet/endpoint.ts';
 import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
+import { RxState } from './rx-state.ts';
 import { type HistorySettings, NO_HISTORY } from './settings.ts';
 
 export class PeerHistory {
@@ -17,13 +18,23 @@ export class PeerHistory {
   paths: LanePaths = NO_PATHS;
   /** ENDPOINT records of the paths, by slot; family 0 where there is none. */
   readonly endpoints: Int32Array = new Int32Array(PATHS_MAX * ENDPOINT.WORDS);
-  /** CLOCK_MONOTONIC ms at which something is due for this peer; Infinity for nothing. */
-  dueMs: number = Number.POSITIVE_INFINITY;
+  /** CLOCK_MONOTONIC ms at which something is to be done about what came; Infinity for nothing. */
+  receiveDueMs: number = Number.POSITIVE_INFINITY;
+  /** Whether this lane sees all of the peer's counters. */
+  readonly isAlone: boolean;
+  /** What is missing of what the peer sent. */
+  readonly rx: RxState = new RxState(this);
 
   /** `memory`: historyCellsBytes for all lanes. */
   constructor(peer: LanePeer, memory: SharedArrayBuffer, lane: number) {
     this.peer = peer;
     this.cells = laneBlock(memory, lane);
+    this.isAlone = memory.byteLength < historyCellsBytes(2);
+  }
+
+  /** Has the lane look at this peer again at `ms` (CLOCK_MONOTONIC) at the latest. */
+  wantReceiveDue(ms: number): void {
+    if (ms < this.receiveDueMs) this.receiveDueMs = ms;
   }
 
   /** Takes over what the control lane says of the paths. */

@@ -73,6 +73,8 @@ export class Arena {
   readonly udpInLength: number;
   readonly staged: number;
   readonly stagedLength: number;
+  readonly controlOut: number;
+  readonly controlOutLength: number;
 
   /** `stagedLength`: bytes of inner packets that may wait for keypairs. */
   constructor(stagedLength: number) {
@@ -97,6 +99,8 @@ export class Arena {
     this.udpIn = layout.region(this.udpInLength);
     this.stagedLength = stagedLength;
     this.staged = layout.region(stagedLength);
+    this.controlOutLength = SUPER_DATAGRAM_BYTES_MAX;
+    this.controlOut = layout.region(this.controlOutLength);
     const memory = new SharedArrayBuffer(layout.length);
     this.bytes = new Uint8Array(memory);
     this.words = new Int32Array(memory);
