@@ -12,6 +12,7 @@ import { BOOKS } from './native/layout.ts';
 import type { Addon, LaneHandle } from './native/types.ts';
 import { Backoff } from './offloads/backoff.ts';
 import type { Arena } from './packet/arena.ts';
+import { RegionPool } from './packet/region-pool.ts';
 import type { Timing } from './protocol/constants.ts';
 import { emptyTable } from './tables/allowed-ips.ts';
 import type { LaneEvent } from './tables/lane-messages.ts';
@@ -57,6 +58,10 @@ export class LaneContext {
   /** The other direction's part, for control messages of the lane's own; null while the lane is put together. */
   sender: MessageSender | null = null;
   taker: MessageTaker | null = null;
+  /** Memory for them. */
+  readonly historyPool: RegionPool;
+  /** CLOCK_MONOTONIC ms before which nothing is due for any of them. */
+  dueMs: number = Number.POSITIVE_INFINITY;
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */
@@ -86,6 +91,7 @@ export class LaneContext {
     this.timing = timing;
     this.limits = limits;
     this.notify = notify;
+    this.historyPool = new RegionPool(arena.histories, arena.historiesLength);
     this.superKinds = new SuperKinds(limits.tcpSuperPackets, limits.udpSuperPackets);
   }
 

@@ -10,6 +10,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { PeerHistory } from './history/peer-history.ts';
+import { RINGS_BYTES_MAX } from './history/settings.ts';
 import { HandshakeGate } from './inbound/handshake-gate.ts';
 import { InboundPath } from './inbound/receive.ts';
 import { LaneContext, type LaneLimits } from './lane-context.ts';
@@ -87,7 +88,7 @@ class Lane {
     this.#handshakesPending = new Int32Array(start.handshakesPending);
     const stagedPacketBytes = Math.ceil((start.limits.mtu + STAGED_SLACK) / 16) * 16;
     const stagedPackets = stagedPacketBytes > STAGED_LONG_BYTES ? STAGED_PER_PEER : STAGED_PACKETS;
-    const arena = new Arena(stagedPackets * stagedPacketBytes);
+    const arena = new Arena(stagedPackets * stagedPacketBytes, RINGS_BYTES_MAX);
     const ledger = new Ledger(start.page);
     const { tunFd, udp4Fd, udp6Fd, aead, bookTime } = start;
     const watchesLink = start.index === 0;
@@ -283,7 +284,7 @@ class Lane {
         this.#outbound.keepalive(peer);
         break;
       case 'control':
-        this.#outbound.sendControl(peer, command.groups);
+        this.#outbound.sendControl(peer, command.groups, command.path);
         break;
       case 'history':
         this.#setHistory(peer, command);
@@ -303,12 +304,14 @@ class Lane {
       return;
     }
     peer.history ??= new PeerHistory(peer, memory, this.#index);
-    peer.history.settings = settings;
+    peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);
   }
 
   #dropHistory(peer: LanePeer): void {
-    if (peer.history !== null) this.#context.histories.delete(peer.history);
+    if (peer.history === null) return;
+    this.#context.histories.delete(peer.history);
+    peer.history.close(this.#context.historyPool);
     peer.history = null;
   }
 

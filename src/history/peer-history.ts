@@ -4,11 +4,23 @@
  */
 import { ENDPOINT } from '../native/layout.ts';
 import { writeEndpoint } from '../packet/endpoint.ts';
+import type { RegionPool } from '../packet/region-pool.ts';
 import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
-import { historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
+import { Copies } from './copies.ts';
+import { HISTORY_CELL, historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
+import { PathChoice } from './path-choice.ts';
 import { RxState } from './rx-state.ts';
-import { type HistorySettings, NO_HISTORY } from './settings.ts';
+import { SentRing } from './sent-ring.ts';
+import { type HistorySettings, keepsSent, NO_HISTORY, RING_BYTES_MAX, RING_BYTES_MIN } from './settings.ts';
+
+/** Where parity is made: it is told of each datagram that was sealed into the ring, in order, and of the end of a batch. */
+export interface SealedWatch {
+  /** A data message; `offset` and `length` are those of the datagram, header included, in the arena. */
+  onSealed(history: PeerHistory, counter: number, offset: number, length: number, atMs: number): void;
+  /** The batch is sent: now messages may be. */
+  onSent(history: PeerHistory): void;
+}
 
 export class PeerHistory {
   readonly peer: LanePeer;
@@ -18,12 +30,19 @@ export class PeerHistory {
   paths: LanePaths = NO_PATHS;
   /** ENDPOINT records of the paths, by slot; family 0 where there is none. */
   readonly endpoints: Int32Array = new Int32Array(PATHS_MAX * ENDPOINT.WORDS);
-  /** CLOCK_MONOTONIC ms at which something is to be done about what came; Infinity for nothing. */
-  receiveDueMs: number = Number.POSITIVE_INFINITY;
   /** Whether this lane sees all of the peer's counters. */
   readonly isAlone: boolean;
   /** What is missing of what the peer sent. */
   readonly rx: RxState = new RxState(this);
+  /** CLOCK_MONOTONIC ms at which something is due to be sent, and to be done about what came; Infinity for nothing. */
+  sendDueMs: number = Number.POSITIVE_INFINITY;
+  receiveDueMs: number = Number.POSITIVE_INFINITY;
+  readonly choice: PathChoice = new PathChoice();
+  readonly copies: Copies = new Copies();
+  /** What was sent to the peer; null where nothing is kept. */
+  ring: SentRing | null = null;
+  /** Null unless forward error correction is on. */
+  sealedWatch: SealedWatch | null = null;
 
   /** `memory`: historyCellsBytes for all lanes. */
   constructor(peer: LanePeer, memory: SharedArrayBuffer, lane: number) {
@@ -37,6 +56,30 @@ export class PeerHistory {
     if (ms < this.receiveDueMs) this.receiveDueMs = ms;
   }
 
+  /** CLOCK_MONOTONIC ms at which something is due for this peer; Infinity for nothing. */
+  get dueMs(): number {
+    return Math.min(this.sendDueMs, this.receiveDueMs);
+  }
+
+  /** Whether datagrams have somewhere to go although the peer has no endpoint. */
+  get hasPath(): boolean {
+    const { first } = this.choice;
+    return first !== NO_PATH && this.endpoints[first * ENDPOINT.WORDS] !== 0;
+  }
+
+  /** Takes over what configuration says; a ring that is wanted anew comes from the pool, as large as there is room. */
+  setSettings(settings: HistorySettings, pool: RegionPool): void {
+    this.settings = settings;
+    this.copies.setSettings(settings.copies);
+    const bytes = keepsSent(settings) ? clampedRing(settings.ringBytes) : 0;
+    if (bytes !== (this.ring?.bytes ?? 0)) this.#changeRing(bytes, pool);
+  }
+
+  /** Gives memory back; the object is of no use any more. */
+  close(pool: RegionPool): void {
+    this.#changeRing(0, pool);
+  }
+
   /** Takes over what the control lane says of the paths. */
   setPaths(paths: LanePaths): void {
     this.paths = paths;
@@ -47,6 +90,8 @@ export class PeerHistory {
       // A negative interface is one that is used whatever the route says.
       if (isBound) this.endpoints[at + ENDPOINT.LOCAL_INTERFACE] = -endpoint.localInterface;
     }
+    this.choice.setPaths(paths);
+    this.copies.setPaths(paths, this.choice);
   }
 
   /** The path whose datagrams come from this ENDPOINT record, by remote address and port and local address; NO_PATH if none. */
@@ -58,6 +103,16 @@ export class PeerHistory {
   /** First cell of a path in `cells`. */
   cellsOf(path: number): number {
     return pathCells(path);
+  }
+
+  #changeRing(bytes: number, pool: RegionPool): void {
+    if (this.ring !== null) pool.release(this.ring.offset);
+    this.ring = null;
+    for (let size = bytes; size >= RING_BYTES_MIN && this.ring === null; size = Math.floor(size / 2)) {
+      const offset = pool.take(size);
+      if (offset !== -1) this.ring = new SentRing(offset, size);
+    }
+    this.cells[HISTORY_CELL.RING_BYTES] = this.ring?.bytes ?? 0;
   }
 
   #isFrom(at: number, words: Int32Array, source: number): boolean {
@@ -73,6 +128,11 @@ export class PeerHistory {
     // A path without a local address is any that leads there.
     return local === 0 || differing === 0;
   }
+}
+
+/** A batch must never come round to its own start. */
+function clampedRing(bytes: number): number {
+  return Math.min(RING_BYTES_MAX, Math.max(RING_BYTES_MIN, Math.floor(bytes)));
 }
 
 const NO_PATHS: LanePaths = {

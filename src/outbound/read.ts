@@ -12,14 +12,18 @@ import { BOOKS, TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { outerTrafficClass } from '../packet/ecn.ts';
+import { NO_PATH } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { sealControl } from './control.ts';
+import { sendCopies } from './copy.ts';
+import { closeGroup } from './group.ts';
+import { keepGroups } from './keep.ts';
 import { isOwnDatagram } from './loop.ts';
 import { QueueControl } from './queue-control.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
-import { closeGroup, sendGroups } from './send.ts';
+import { sendGroups } from './send.ts';
 import { INSPECT, inspect, isTcp, markCongestion, SuperPacket, splitSegments } from './split.ts';
 import { StagedPackets } from './stage.ts';
 
@@ -79,9 +83,13 @@ export class OutboundPath {
     if (sealKeepalive(this.#lane, this.#batch, peer)) this.#flush();
   }
 
-  /** Sends control messages, each list as one datagram group; without a keypair or an endpoint they are left out. */
-  sendControl(peer: LanePeer, groups: readonly (readonly Uint8Array[])[]): void {
-    for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group)) this.#flush();
+  /**
+   * Sends control messages, each list as one datagram group; without a keypair or an endpoint they are left out.
+   *
+   * @param path of the peer; NO_PATH: as data goes
+   */
+  sendControl(peer: LanePeer, groups: readonly (readonly Uint8Array[])[], path: number = NO_PATH): void {
+    for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group, path)) this.#flush();
   }
 
   dropStaged(peer: LanePeer): void {
@@ -141,7 +149,8 @@ export class OutboundPath {
     const batch = this.#batch;
     const packet = this.#packet;
     const longest = packet.headerLength + Math.min(packet.segmentPayload, packet.payloadLength) + SEALED_OVERHEAD_MAX;
-    const outRoom = arena.udpOut + arena.udpOutLength - batch.outEnd;
+    // Rings have room for as much as the arena has.
+    const outRoom = arena.udpOutLength - batch.outBytes;
     const headerRoom = arena.segmentHeaders + arena.segmentHeadersLength - batch.headerEnd;
     const headerStride = (packet.headerLength + 15) & ~15;
     const byHeaders = packet.payloadLength === 0 ? LIMIT.SEALS : Math.floor(headerRoom / headerStride);
@@ -152,10 +161,12 @@ export class OutboundPath {
     const { native, handle, arena } = this.#lane;
     const batch = this.#batch;
     if (batch.segments > 0) {
-      closeGroup(arena, batch);
+      closeGroup(this.#lane, batch);
       native.seal(handle, arena.seals, batch.segments, ACTIVITY.USER_TX_HISTORY);
       recordSent(this.#lane, batch);
+      if (batch.hasHistory) keepGroups(this.#lane, batch);
       sendGroups(this.#lane, batch);
+      if (batch.hasHistory) sendCopies(this.#lane, batch);
     }
     batch.clear();
   }
