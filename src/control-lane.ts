@@ -5,9 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
+import { type Transfer, transferOf } from './control-figures.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
+import { HistoryControl } from './history/history-control.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
@@ -31,7 +33,6 @@ const KEEPALIVE_SPREAD_MS = 1;
 
 /** What becomes of a handshake message while the interface is down. */
 const REFUSED: readonly Action[] = [{ kind: 'failed', peer: null, reason: 'bad message' }];
-const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
 
@@ -39,6 +40,7 @@ export class ControlLane {
   readonly machine: DeviceMachine;
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly offloads: OffloadControl;
+  readonly histories: HistoryControl;
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
   readonly #installs: PendingInstalls;
@@ -68,7 +70,8 @@ export class ControlLane {
       prefersAes,
       indexWatcher,
     });
-    const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
+    this.histories = new HistoryControl(options.lanes, options.post);
+    const transfer = (id: number): Transfer => transferOf(this.peers.get(id));
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
   }
 
@@ -84,7 +87,9 @@ export class ControlLane {
       const peers = added.slice(at, at + PEERS_PER_COMMAND).map(({ entry }) => entry);
       this.#options.post({ type: 'peers', peers }, 'all');
     }
-    plans.forEach(({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true }, at) => {
+    plans.forEach(({ publicKey, persistentKeepaliveSeconds, history = null, ...plan }, at) => {
+      const { offloads = 'auto', announces = true } = plan;
+      this.histories.set(added[at].peer.id, history, nowMs());
       this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
       this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
       if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
@@ -101,6 +106,7 @@ export class ControlLane {
   /** Changes what is named of a peer. */
   changePeer(peer: ControlPeer, { presharedKey, endpoint, persistentKeepaliveSeconds, ...rest }: PeerUpdate): void {
     if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
+    if (rest.history !== undefined) this.histories.set(peer.id, rest.history, nowMs());
     if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
     if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
     if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
@@ -115,6 +121,7 @@ export class ControlLane {
     peer.timer = null;
     this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
     this.offloads.removePeer(peer.id);
+    this.histories.forget(peer.id);
     this.peers.delete(peer.id);
     this.#options.post({ type: 'unpeer', peer: peer.id }, 'all');
     this.#removed.add(peer, this.#lastToken);
@@ -216,35 +223,6 @@ export class ControlLane {
         this.#roamed(event, lane);
         break;
     }
-  }
-
-  /** Bytes sent to and received from a peer, by all lanes and this one. */
-  transfer(peer: ControlPeer | undefined): { sentBytes: number; receivedBytes: number } {
-    let sentBytes = 0;
-    let receivedBytes = 0;
-    const cells = peer?.cells ?? NO_CELLS;
-    for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
-      sentBytes += cells[cell];
-      receivedBytes += cells[cell + 1];
-    }
-    return { sentBytes, receivedBytes };
-  }
-
-  /** Number of peers that have a keypair, by its cipher. */
-  peersByCipher(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const id of this.peers.keys()) {
-      const { cipher } = this.machine.status(id);
-      if (cipher !== null) counts[cipher] = (counts[cipher] ?? 0) + 1;
-    }
-    return counts;
-  }
-
-  /** Number of peers that get smaller datagram groups than the kernel takes. */
-  heldGroupPeersCount(): number {
-    let count = 0;
-    for (const id of this.peers.keys()) if (this.offloads.status(id).retrySeconds !== null) count += 1;
-    return count;
   }
 
   close(): void {
