@@ -152,8 +152,7 @@ export class PathHealth {
   /** When `step` or a probe is due, ms. `paceMs`: between two probes while all is well; Infinity: none is sent. */
   dueMs(paceMs: number): number {
     let dueMs = this.#probedMs + this.#intervalMs(paceMs);
-    for (const { sentMs, isLate } of this.#outstanding)
-      if (!isLate) dueMs = Math.min(dueMs, sentMs + this.#lateMs);
+    for (const { sentMs, isLate } of this.#outstanding) if (!isLate) dueMs = Math.min(dueMs, sentMs + this.#lateMs);
     return dueMs;
   }
 
@@ -272,7 +271,8 @@ export class PathHealth {
 
   #takeRtt(rttMs: number, nowMs: number): void {
     // RFC 6298, section 2.
-    this.#deviationMs = this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
+    this.#deviationMs =
+      this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
     this.#rttMs = this.#rttMs === null ? rttMs : 0.875 * this.#rttMs + 0.125 * rttMs;
     this.#least.add(rttMs, nowMs);
   }
@@ -280,7 +280,8 @@ export class PathHealth {
   #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic): Delivery {
     const last = this.#samples.at(-1);
     // A peer that counts anew, or never so much came: what it says counts from here on.
-    if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes)) this.#samples = [];
+    if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes))
+      this.#samples = [];
     const base = this.#samples.at(-1);
     const { sentDatagrams, sentBytes } = probe.traffic;
     const sample: Sample = {

@@ -228,7 +228,9 @@ export class PathManager {
   lanePaths(seenLoss: number): LanePaths {
     const { mode } = this;
     const knows = this.#facts?.knows ?? { gaps: false, paths: false, parity: false };
-    const told = this.#slots.filter((slot) => mode !== 'follow' || slot.use === 'first' || slot.health.state !== 'dead');
+    const told = this.#slots.filter(
+      (slot) => mode !== 'follow' || slot.use === 'first' || slot.health.state !== 'dead',
+    );
     const used = this.#slots.filter(({ use }) => use !== 'idle');
     const rtts = used.flatMap(({ health: { rttMs } }) => (rttMs === null ? [] : [rttMs]));
     const losses = used.flatMap(({ use, health: { loss } }) => (use === 'first' && loss !== null ? [loss] : []));
@@ -266,9 +268,7 @@ export class PathManager {
   #followWord(slot: PathSlot, nowMs: number): void {
     const present = this.slot(this.#first);
     const isPresentUsed =
-      present?.peerCarries === true &&
-      present.health.state !== 'dead' &&
-      nowMs - present.probedByPeerMs < CARRIES_MS;
+      present?.peerCarries === true && present.health.state !== 'dead' && nowMs - present.probedByPeerMs < CARRIES_MS;
     if (slot.peerCarries && slot.isProven && !isPresentUsed) this.#first = slot.path;
   }
 
@@ -371,12 +371,18 @@ function lanePathOf({ path, endpoint, isBound, isPresent, use, rate, health }: P
 
 function isSamePath(left: ResolvedPath, right: ResolvedPath): boolean {
   if (left.endpoint === null || right.endpoint === null) return left.endpoint === right.endpoint;
-  return isSameRemote(left.endpoint, right.endpoint) && left.isBound === right.isBound && isFrom(left.endpoint, right.endpoint);
+  return (
+    isSameRemote(left.endpoint, right.endpoint) &&
+    left.isBound === right.isBound &&
+    isFrom(left.endpoint, right.endpoint)
+  );
 }
 
 /** Whether what came from `source` came over the path that leads to `endpoint`. */
 function isFrom(endpoint: Endpoint, source: Endpoint): boolean {
   const { localAddress } = endpoint;
   if (!isSameRemote(endpoint, source)) return false;
-  return localAddress === null || (source.localAddress !== null && Buffer.compare(localAddress, source.localAddress) === 0);
+  return (
+    localAddress === null || (source.localAddress !== null && Buffer.compare(localAddress, source.localAddress) === 0)
+  );
 }
