@@ -124,6 +124,19 @@ function testBackground(): void {
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('if you meant the command down') });
   });
 
+  it('opens an interface that is called like a command where it is marked as one, and only there', async () => {
+    expect(await gigatun(['genpsk'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^.{43}=\n$/) });
+    expect(a.hasDevice('genpsk')).toBe(false);
+    expect((await gigatun(['--', 'genpsk'])).code).toBe(0);
+    a.ip('link delete dev genpsk');
+    await until(() => !existsSync('/var/run/wireguard/genpsk.sock'), 'the first to end');
+    const program = a.start([process.execPath, CLI, '-f', 'genpsk'], {
+      env: { GIGATUN_RUN_DIR: runDirectory, LOG_LEVEL: 'info' },
+    });
+    await program.waitForOutput(/ info up name=genpsk\n/, END_MS);
+    expect((await program.stop()).code).toBe(0);
+  });
+
   it('ends when its UAPI socket is removed', async () => {
     await gigatun([NAME]);
     rmSync(UAPI_SOCKET);
@@ -345,7 +358,10 @@ describe('the short form', () => {
     [['--disable-drop-privileges', 'wg0'], { name: 'wg0', foreground: false, disableDropPrivileges: true }],
     [['-f', '--disable-drop-privileges', 'wg0'], { name: 'wg0', foreground: true, disableDropPrivileges: true }],
     [['show'], null],
-    [['-f', 'show'], null],
+    [['-f', 'show'], { name: 'show', foreground: true, disableDropPrivileges: false }],
+    [['--disable-drop-privileges', 'up'], { name: 'up', foreground: false, disableDropPrivileges: true }],
+    [['show', '-f'], null],
+    [['-f', 'up', 'wg0'], null],
     [['--version'], null],
     [['-f'], null],
     [['wg0', 'x'], null],
