@@ -5,9 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
+import { type Transfer, transferOf } from './control-figures.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
+import { HistoryControl } from './history/history-control.ts';
+import type { HistorySettings } from './history/settings.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
@@ -32,7 +35,6 @@ const KEEPALIVE_SPREAD_MS = 1;
 
 /** What becomes of a handshake message while the interface is down. */
 const REFUSED: readonly Action[] = [{ kind: 'failed', peer: null, reason: 'bad message' }];
-const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
 
@@ -41,6 +43,7 @@ export class ControlLane {
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly offloads: OffloadControl;
   readonly paths: PathControl;
+  readonly histories: HistoryControl;
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
   readonly #installs: PendingInstalls;
@@ -70,9 +73,11 @@ export class ControlLane {
       prefersAes,
       indexWatcher,
     });
-    const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
+    this.histories = new HistoryControl(options.lanes);
+    const transfer = (id: number): Transfer => transferOf(this.peers.get(id));
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
     this.paths = this.#openPaths(options);
+    this.histories.pathFigures = (id) => this.paths.figures(id);
   }
 
   /**
@@ -87,14 +92,13 @@ export class ControlLane {
       const peers = added.slice(at, at + PEERS_PER_COMMAND).map(({ entry }) => entry);
       this.#options.post({ type: 'peers', peers }, 'all');
     }
-    plans.forEach(
-      ({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true, history = null }, at) => {
-        this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
-        if (history !== null) this.paths.configure(added[at].peer.id, formatKey(publicKey), history);
-        this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
-        if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
-      },
-    );
+    plans.forEach(({ publicKey, persistentKeepaliveSeconds, history = null, ...plan }, at) => {
+      const { offloads = 'auto', announces = true } = plan;
+      this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
+      if (history !== null) this.#setHistory(added[at].peer.id, history);
+      this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
+      if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
+    });
     return added.map(({ peer }) => peer);
   }
 
@@ -110,11 +114,15 @@ export class ControlLane {
     if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
     if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
     if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
-    if (rest.history !== undefined)
-      this.paths.configure(peer.id, formatKey(this.machine.peerPublicKey(peer.id)), rest.history);
+    if (rest.history !== undefined) this.#setHistory(peer.id, rest.history);
     if (persistentKeepaliveSeconds === undefined) return;
     peer.persistentKeepaliveSeconds = persistentKeepaliveSeconds;
     this.#act(peer.id, this.machine.setPersistentKeepalive(peer.id, persistentKeepaliveSeconds, nowMs()));
+  }
+
+  #setHistory(id: number, history: HistorySettings | null): void {
+    this.paths.configure(id, formatKey(this.machine.peerPublicKey(id)), history);
+    this.histories.set(id, history, this.paths.memoryOf(id), nowMs());
   }
 
   /** Ends a peer: its keypairs are retired, lanes forget it. Its id and its memory are used again after a `mark`. */
@@ -124,6 +132,7 @@ export class ControlLane {
     this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
     this.offloads.removePeer(peer.id);
     this.paths.removePeer(peer.id);
+    this.histories.forget(peer.id);
     this.peers.delete(peer.id);
     this.#options.post({ type: 'unpeer', peer: peer.id }, 'all');
     this.#removed.add(peer, this.#lastToken);
@@ -232,35 +241,6 @@ export class ControlLane {
         this.#roamed(event, lane);
         break;
     }
-  }
-
-  /** Bytes sent to and received from a peer, by all lanes and this one. */
-  transfer(peer: ControlPeer | undefined): { sentBytes: number; receivedBytes: number } {
-    let sentBytes = 0;
-    let receivedBytes = 0;
-    const cells = peer?.cells ?? NO_CELLS;
-    for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
-      sentBytes += cells[cell];
-      receivedBytes += cells[cell + 1];
-    }
-    return { sentBytes, receivedBytes };
-  }
-
-  /** Number of peers that have a keypair, by its cipher. */
-  peersByCipher(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const id of this.peers.keys()) {
-      const { cipher } = this.machine.status(id);
-      if (cipher !== null) counts[cipher] = (counts[cipher] ?? 0) + 1;
-    }
-    return counts;
-  }
-
-  /** Number of peers that get smaller datagram groups than the kernel takes. */
-  heldGroupPeersCount(): number {
-    let count = 0;
-    for (const id of this.peers.keys()) if (this.offloads.status(id).retrySeconds !== null) count += 1;
-    return count;
   }
 
   close(): void {
@@ -547,7 +527,7 @@ export class ControlLane {
     const peer = this.peers.get(id);
     if (peer === undefined) return null;
     const { endpoint, cells, persistentKeepaliveSeconds } = peer;
-    const { sentBytes, receivedBytes } = this.transfer(peer);
+    const { sentBytes, receivedBytes } = transferOf(peer);
     const bytes = sentBytes + receivedBytes;
     const unansweredSinceMs = cells[PEER_CELL.UNANSWERED_SINCE_MS];
     return { isUp: this.#isUp, endpoint, unansweredSinceMs, persistentKeepaliveSeconds, bytes };

@@ -158,6 +158,7 @@ class Lane {
     const nowMs = this.#context.nowMs();
     this.#context.dueMs = Number.POSITIVE_INFINITY;
     for (const history of this.#context.histories) {
+      if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
       if (history.sendDueMs <= nowMs) this.#outbound.sendDue(history, nowMs);
       this.#context.expectDue(history.dueMs);
     }
@@ -177,8 +178,8 @@ class Lane {
 
   #endTurn(): void {
     const { ledger } = this.#context;
-    if (this.#context.roamed.size > 0) this.#tellRoamed();
     if (this.#context.dueMs <= this.#context.nowMs()) this.#obeyClock();
+    if (this.#context.roamed.size > 0) this.#tellRoamed();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;

@@ -245,6 +245,11 @@ export class PathControl {
     return this.#peers.get(id)?.blocks ?? [];
   }
 
+  /** Where lanes book the peer's histories; null for a peer without. */
+  memoryOf(id: number): SharedArrayBuffer | null {
+    return this.#peers.get(id)?.memory ?? null;
+  }
+
   close(): void {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -269,7 +269,9 @@ export class PathManager {
   #followWord(slot: PathSlot, nowMs: number): void {
     const present = this.slot(this.#first);
     const isPresentUsed =
-      present?.peerCarries === true && present.health.state !== 'dead' && nowMs - present.probedByPeerMs < CARRIES_INTERVALS * present.peerEveryMs + CARRIES_MS;
+      present?.peerCarries === true &&
+      present.health.state !== 'dead' &&
+      nowMs - present.probedByPeerMs < CARRIES_INTERVALS * present.peerEveryMs + CARRIES_MS;
     if (slot.peerCarries && slot.isProven && !isPresentUsed) this.#first = slot.path;
   }
 

@@ -34,20 +34,23 @@ function takes(world: TwoEnds, mostMs: number, holds: () => boolean): number {
 }
 
 describe('failover', () => {
-  it.for([1, 2, 3, 4, 5])('goes over to the other path within a second when the first is cut, and back by itself (%i)', (seed) => {
-    const { world, a } = open('failover', [{ delayMs: 10 }, { delayMs: 30 }], seed);
-    world.run(3_000 + 37 * seed);
-    expect(uses(a)).toEqual(['alive first', 'alive idle']);
-    cut(world, 0, true);
-    expect(takes(world, 2_000, () => a.manager.first === 1)).toBeLessThan(700);
-    expect(uses(a)).toEqual(['dead idle', 'alive first']);
-    world.run(20_000);
-    expect(a.manager.first).toBe(1);
-    cut(world, 0, false);
-    expect(takes(world, 30_000, () => a.manager.first === 0)).toBeLessThan(14_000);
-    world.run(5_000);
-    expect(uses(a)).toEqual(['alive first', 'alive idle']);
-  });
+  it.for([1, 2, 3, 4, 5])(
+    'goes over to the other path within a second when the first is cut, and back by itself (%i)',
+    (seed) => {
+      const { world, a } = open('failover', [{ delayMs: 10 }, { delayMs: 30 }], seed);
+      world.run(3_000 + 37 * seed);
+      expect(uses(a)).toEqual(['alive first', 'alive idle']);
+      cut(world, 0, true);
+      expect(takes(world, 2_000, () => a.manager.first === 1)).toBeLessThan(700);
+      expect(uses(a)).toEqual(['dead idle', 'alive first']);
+      world.run(20_000);
+      expect(a.manager.first).toBe(1);
+      cut(world, 0, false);
+      expect(takes(world, 30_000, () => a.manager.first === 0)).toBeLessThan(14_000);
+      world.run(5_000);
+      expect(uses(a)).toEqual(['alive first', 'alive idle']);
+    },
+  );
 
   it('has the peer that follows go along, which only sends', () => {
     const { world, a, b } = open('failover', [{ delayMs: 10 }, { delayMs: 30 }]);
@@ -188,7 +191,10 @@ describe('weighted', () => {
   });
 
   it('finds the new capacity when a path gets slower', () => {
-    const links = [{ delayMs: 5, bytesPerMs: 12_500 }, { delayMs: 5, bytesPerMs: 12_500 }];
+    const links = [
+      { delayMs: 5, bytesPerMs: 12_500 },
+      { delayMs: 5, bytesPerMs: 12_500 },
+    ];
     const { world, a, b } = open('weighted', links);
     world.run(2_000);
     load(world, a, b, 22_000, 8_000);
