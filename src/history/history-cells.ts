@@ -56,11 +56,15 @@ export const HISTORY_CELL = {
   TOO_LATE: 18,
   /** Sum of ms from noticing a gap to its repair. */
   REPAIR_MS: 19,
+  /** The most by which a counter that came by itself was overtaken. */
+  REORDER_MAX: 22,
+  /** Remade from parity, but not authentic, or not missing any more. */
+  REMADE_REFUSED: 23,
   /** Copies and repeats that the kernel did not take. */
   AGAIN_FAILED: 20,
   /** Bytes of the ring that keeps what was sent; 0: none. No total. */
   RING_BYTES: 21,
-  CELLS: 24,
+  CELLS: 32,
 } as const;
 
 const BLOCK_CELLS = HISTORY_CELL.CELLS + PATHS_MAX * PATH_CELL.CELLS;

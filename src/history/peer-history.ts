@@ -9,9 +9,11 @@ import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { Copies } from './copies.ts';
 import { DelayedCopies } from './delayed-copies.ts';
+import { DueClock } from './due-clock.ts';
 import { HISTORY_CELL, historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
 import { PathChoice } from './path-choice.ts';
 import { Repeats } from './repeats.ts';
+import { RxState } from './rx-state.ts';
 import { SentRing } from './sent-ring.ts';
 import { type HistorySettings, keepsSent, NO_HISTORY, RING_BYTES_MAX, RING_BYTES_MIN } from './settings.ts';
 import { Tails } from './tails.ts';
@@ -36,6 +38,12 @@ export class PeerHistory {
   paths: LanePaths = NO_PATHS;
   /** ENDPOINT records of the paths, by slot; family 0 where there is none. */
   readonly endpoints: Int32Array = new Int32Array(PATHS_MAX * ENDPOINT.WORDS);
+  /** Whether this lane sees all of the peer's counters. */
+  readonly isAlone: boolean;
+  /** What is missing of what the peer sent. */
+  readonly rx: RxState = new RxState(this);
+  /** The lane's, which is told of all that is due. */
+  clock: DueClock = new DueClock();
   /** CLOCK_MONOTONIC ms at which something is to be done about what came; Infinity for nothing. */
   receiveDueMs: number = Number.POSITIVE_INFINITY;
   readonly choice: PathChoice = new PathChoice();
@@ -56,6 +64,7 @@ export class PeerHistory {
     this.peer = peer;
     this.cells = laneBlock(memory, lane);
     this.repeats = new Repeats(this.cells);
+    this.isAlone = memory.byteLength < historyCellsBytes(2);
   }
 
   /** CLOCK_MONOTONIC ms at which something is due to be sent; Infinity for nothing. */
@@ -63,6 +72,12 @@ export class PeerHistory {
     const delayedMs = this.delayed?.dueMs ?? Number.POSITIVE_INFINITY;
     const parityMs = this.sealedWatch?.dueMs ?? Number.POSITIVE_INFINITY;
     return Math.min(this.tails.dueMs, delayedMs, parityMs);
+  }
+
+  /** Has the lane look at this peer again at `ms` (CLOCK_MONOTONIC) at the latest. */
+  wantReceiveDue(ms: number): void {
+    if (ms < this.receiveDueMs) this.receiveDueMs = ms;
+    this.clock.expect(ms);
   }
 
   /** CLOCK_MONOTONIC ms at which something is due for this peer; Infinity for nothing. */

@@ -3,6 +3,7 @@
  * Plain values, as they go to the lanes.
  */
 import type { PathMode, PathSettings } from '../path/path-types.ts';
+import { BLOCK_DATAGRAMS_MAX, BLOCK_PARITIES_MAX } from '../protocol/parity-message.ts';
 
 /** Which datagrams are copied; a datagram is when one of these holds for it. */
 export interface CopyFilter {
@@ -59,8 +60,8 @@ export interface HistorySettings {
 export const COPIES_MAX = 4;
 /** Longest datagram that counts as small, bytes of UDP payload. */
 export const SMALL_BYTES = 256;
-export const FEC_DATA_MAX = 32;
-export const FEC_PARITY_MAX = 8;
+export const FEC_DATA_MAX: number = BLOCK_DATAGRAMS_MAX;
+export const FEC_PARITY_MAX: number = BLOCK_PARITIES_MAX;
 export const RING_BYTES_MIN = 1_048_576;
 export const RING_BYTES_DEFAULT = 4_194_304;
 export const RING_BYTES_MAX = 67_108_864;

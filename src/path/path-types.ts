@@ -57,3 +57,23 @@ export interface LanePaths {
   /** Share of first sendings that are lost, 0 to 1, as the peer reports, or as seen from it where it does not report. */
   readonly loss: number;
 }
+
+/** What the control lane knows of a path, as status tells it. */
+export interface PathFigures {
+  /** Slot, 0 to PATHS_MAX - 1, by which lanes count. */
+  readonly path: number;
+  /** As configured; `learnt` and a number for one that the peer brought. */
+  readonly name: string;
+  readonly state: 'unknown' | 'alive' | 'dead';
+  readonly use: LanePath['use'];
+  /** Where it leads, with local address and interface where those are given; null while no endpoint is known. */
+  readonly endpoint: Endpoint | null;
+  /** Smoothed round trip, ms; null before the first answer. */
+  readonly rttMs: number | null;
+  /** Share of what is sent over it that is lost, 0 to 1; null while nothing says so. */
+  readonly loss: number | null;
+  /** Estimated capacity, bytes per ms; null while unknown. */
+  readonly rateBytesPerMs: number | null;
+  /** When something authentic last came over it, CLOCK_MONOTONIC ms; 0 for never. */
+  readonly lastHeardMs: number;
+}

@@ -1,7 +1,7 @@
 /**
  * Control messages between two gigatuns. Each is the plaintext of a transport message, so it is authentic, and it is no
  * IP packet: its first nibble is 0, so a peer that is not gigatun drops it. Numbers on the wire are big-endian, as in
- * the inner packets that they travel among:
+ * the inner packets that they travel among; docs/extension-protocol.md says what they are for, and when they are sent:
  *
  *     0        version of this format (1)
  *     1        kind
@@ -13,27 +13,38 @@
  *     ask      (3)   0 - 3  round: which of its datagrams arrived?
  *     arrived  (4)   0 - 3  round    4 -  one bit per number, lowest first, at most 64 bytes
  *     received (5)   0 - 3  receiver index of the keypair    4 - 11  newest counter + 1    12 - 19  how many arrived
+ *     path probe  (6)   0  path    1  1 if the sender sends data over it, else 0    2 - 5  sequence    6 - 13  sent, us
+ *     path answer (7)   0 - 13  as in the probe, flags 0    14 - 17  held for, us    18 - 25  datagrams that came over
+ *                       the path so far    26 - 33  their bytes
+ *     gaps (8), tail (9): `gaps-message.ts`    parity (10): `parity-message.ts`; lanes take these where they lie
  *
  * A body may be longer than its kind needs (later versions add fields); a kind or a version that is not known is skipped.
  */
+import {
+  CONTROL_HEADER_LENGTH,
+  CONTROL_KIND,
+  controlBodyLength,
+  readUint53,
+  writeControlHeader,
+  writeUint53,
+} from './control-header.ts';
 
-/** Capability bits of an announcement. */
-export const CAPABILITY = { PROBES: 1, RECEIVED: 2 } as const;
+/**
+ * Capability bits of an announcement: PROBES, it answers probes of groups; RECEIVED, it reports what arrived; PATHS, it
+ * answers path probes; GAPS, it reports gaps and repeats what is missing at the other; PARITY, it remakes datagrams from parity.
+ */
+export const CAPABILITY = { PROBES: 1, RECEIVED: 2, PATHS: 4, GAPS: 8, PARITY: 16 } as const;
 
 /** Datagrams in one probe round, and bits in one answer. */
 export const PROBE_DATAGRAMS_MAX = 512;
-/** Header and body of the longest control message. */
+/** Header and body of the longest control message that is handed to the control lane. */
 export const CONTROL_LENGTH_MAX = 1_024;
-export const CONTROL_HEADER_LENGTH = 4;
 
-const VERSION = 1;
-const KIND = { ANNOUNCE: 1, PROBE: 2, ASK: 3, ARRIVED: 4, RECEIVED: 5 } as const;
-/** Shortest body of each kind, by its number. */
-const BODY_LENGTH_MIN: readonly number[] = [0, 5, 8, 4, 5, 20];
+/** Shortest body of each kind that is the control lane's, by its number. */
+const BODY_LENGTH_MIN: readonly number[] = [0, 5, 8, 4, 5, 20, 14, 34];
 /** What fills a probe up to its length. */
 const PATTERN = 0xa5;
 const ARRIVED_HEADER_LENGTH = 4;
-const COUNTER_MAX = Number.MAX_SAFE_INTEGER;
 
 export type ControlMessage =
   | { readonly kind: 'announce'; readonly capabilities: number; readonly heard: boolean }
@@ -41,7 +52,25 @@ export type ControlMessage =
   | { readonly kind: 'ask'; readonly round: number }
   /** `bits`: number n arrived if bit n % 8 of byte n / 8 is set. */
   | { readonly kind: 'arrived'; readonly round: number; readonly bits: Uint8Array }
-  | { readonly kind: 'received'; readonly index: number; readonly newest: number; readonly count: number };
+  | { readonly kind: 'received'; readonly index: number; readonly newest: number; readonly count: number }
+  /** `path`: number of it at the sender; `sequence`: random, 32 bits; `sentUs`: by the sender's clock. */
+  | {
+      readonly kind: 'pathProbe';
+      readonly path: number;
+      readonly carriesData: boolean;
+      readonly sequence: number;
+      readonly sentUs: number;
+    }
+  /** The first three are the probe's; `heldUs` from its arrival to this answer; what came over the path at the answerer. */
+  | {
+      readonly kind: 'pathAnswer';
+      readonly path: number;
+      readonly sequence: number;
+      readonly sentUs: number;
+      readonly heldUs: number;
+      readonly datagrams: number;
+      readonly bytes: number;
+    };
 
 /** Bytes of a message, as the plaintext of a transport message. A probe is filled up to `length` bytes. */
 export function encodeControlMessage(message: ControlMessage, length = 0): Uint8Array {
@@ -49,9 +78,7 @@ export function encodeControlMessage(message: ControlMessage, length = 0): Uint8
   const needed = CONTROL_HEADER_LENGTH + body.length;
   const bytes = new Uint8Array(Math.max(needed, length)).fill(PATTERN, needed);
   const view = new DataView(bytes.buffer);
-  view.setUint8(0, VERSION);
-  view.setUint8(1, KIND_OF[message.kind]);
-  view.setUint16(2, body.length);
+  writeControlHeader(view, 0, KIND_OF[message.kind], body.length);
   bytes.set(body, CONTROL_HEADER_LENGTH);
   return bytes;
 }
@@ -70,27 +97,30 @@ export function controlMessageLength(view: DataView, offset: number, plaintextLe
 /** Reads a message, with or without its padding; null for a kind or a version that is not known, or one that is malformed. */
 export function decodeControlMessage(bytes: Uint8Array): ControlMessage | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length < CONTROL_HEADER_LENGTH || view.getUint8(0) !== VERSION) return null;
-  const kind = view.getUint8(1);
-  const length = view.getUint16(2);
+  const length = controlBodyLength(view, 0, bytes.length);
+  const kind = length < 0 ? 0 : view.getUint8(1);
   const least = BODY_LENGTH_MIN[kind] ?? 0;
-  if (least === 0 || length < least || length > bytes.length - CONTROL_HEADER_LENGTH) return null;
+  if (least === 0 || length < least) return null;
   return decodeBody(kind, new DataView(bytes.buffer, bytes.byteOffset + CONTROL_HEADER_LENGTH, length));
 }
 
 function decodeBody(kind: number, body: DataView): ControlMessage | null {
   const first = body.getUint32(0);
   switch (kind) {
-    case KIND.ANNOUNCE:
+    case CONTROL_KIND.ANNOUNCE:
       return { kind: 'announce', capabilities: first, heard: (body.getUint8(4) & 1) !== 0 };
-    case KIND.PROBE:
+    case CONTROL_KIND.PROBE:
       return decodeProbe(first, body.getUint16(4), body.getUint16(6));
-    case KIND.ASK:
+    case CONTROL_KIND.ASK:
       return { kind: 'ask', round: first };
-    case KIND.ARRIVED:
+    case CONTROL_KIND.ARRIVED:
       return decodeArrived(first, body);
-    case KIND.RECEIVED:
-      return decodeReceived(first, Number(body.getBigUint64(4)), Number(body.getBigUint64(12)));
+    case CONTROL_KIND.RECEIVED:
+      return decodeReceived(first, readUint53(body, 4), readUint53(body, 12));
+    case CONTROL_KIND.PATH_PROBE:
+      return decodePathProbe(body);
+    case CONTROL_KIND.PATH_ANSWER:
+      return decodePathAnswer(body);
     default:
       return null;
   }
@@ -108,15 +138,32 @@ function decodeArrived(round: number, body: DataView): ControlMessage | null {
 }
 
 function decodeReceived(index: number, newest: number, count: number): ControlMessage | null {
-  return newest <= COUNTER_MAX && count <= newest ? { kind: 'received', index, newest, count } : null;
+  return count >= 0 && count <= newest ? { kind: 'received', index, newest, count } : null;
+}
+
+function decodePathProbe(body: DataView): ControlMessage | null {
+  const carriesData = (body.getUint8(1) & 1) !== 0;
+  const sentUs = readUint53(body, 6);
+  return sentUs < 0
+    ? null
+    : { kind: 'pathProbe', path: body.getUint8(0), carriesData, sequence: body.getUint32(2), sentUs };
+}
+
+function decodePathAnswer(body: DataView): ControlMessage | null {
+  const [sentUs, datagrams, bytes] = [readUint53(body, 6), readUint53(body, 18), readUint53(body, 26)];
+  if (sentUs < 0 || datagrams < 0 || bytes < 0) return null;
+  const probe = { path: body.getUint8(0), sequence: body.getUint32(2), sentUs };
+  return { kind: 'pathAnswer', ...probe, heldUs: body.getUint32(14), datagrams, bytes };
 }
 
 const KIND_OF: Readonly<Record<ControlMessage['kind'], number>> = {
-  announce: KIND.ANNOUNCE,
-  probe: KIND.PROBE,
-  ask: KIND.ASK,
-  arrived: KIND.ARRIVED,
-  received: KIND.RECEIVED,
+  announce: CONTROL_KIND.ANNOUNCE,
+  probe: CONTROL_KIND.PROBE,
+  ask: CONTROL_KIND.ASK,
+  arrived: CONTROL_KIND.ARRIVED,
+  received: CONTROL_KIND.RECEIVED,
+  pathProbe: CONTROL_KIND.PATH_PROBE,
+  pathAnswer: CONTROL_KIND.PATH_ANSWER,
 };
 
 function encodeBody(message: ControlMessage): Uint8Array {
@@ -143,8 +190,22 @@ function encodeBody(message: ControlMessage): Uint8Array {
       return body;
     case 'received':
       view.setUint32(0, message.index);
-      view.setBigUint64(4, BigInt(message.newest));
-      view.setBigUint64(12, BigInt(message.count));
+      writeUint53(view, 4, message.newest);
+      writeUint53(view, 12, message.count);
+      return body;
+    case 'pathProbe':
+      view.setUint8(0, message.path);
+      view.setUint8(1, message.carriesData ? 1 : 0);
+      view.setUint32(2, message.sequence);
+      writeUint53(view, 6, message.sentUs);
+      return body;
+    case 'pathAnswer':
+      view.setUint8(0, message.path);
+      view.setUint32(2, message.sequence);
+      writeUint53(view, 6, message.sentUs);
+      view.setUint32(14, message.heldUs);
+      writeUint53(view, 18, message.datagrams);
+      writeUint53(view, 26, message.bytes);
       return body;
   }
 }

@@ -5,14 +5,37 @@ import { DROP_REASONS } from '../../src/packet/drop-reason.ts';
 import type { Endpoint } from '../../src/packet/endpoint.ts';
 import type { Action } from '../../src/protocol/action.ts';
 import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
+import { CONTROL_HEADER_LENGTH, CONTROL_KIND, controlKind } from '../../src/protocol/control-header.ts';
 import {
   controlMessageLength,
   decodeControlMessage,
   encodeControlMessage,
 } from '../../src/protocol/control-message.ts';
 import { DeviceMachine } from '../../src/protocol/device-machine.ts';
+import {
+  GAPS_RANGES_MAX,
+  GAPS_SPAN,
+  gapCount,
+  gapFirst,
+  gapsLength,
+  gapsRanges,
+  TAIL_LENGTH,
+  writeGap,
+  writeGaps,
+  writeTail,
+} from '../../src/protocol/gaps-message.ts';
 import { mac1Key, stampMac1 } from '../../src/protocol/mac.ts';
 import { decodeHandshake } from '../../src/protocol/messages.ts';
+import {
+  BLOCK_DATAGRAMS_MAX,
+  PARITY_HEADER_LENGTH,
+  parityDatagrams,
+  parityFirst,
+  parityLength,
+  parityNumber,
+  parityParities,
+  writeParity,
+} from '../../src/protocol/parity-message.ts';
 import { udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { openReceivingLane } from '../support/arriving-datagrams.ts';
 import { padded, transportMessage } from '../support/fake-lane.ts';
@@ -179,4 +202,67 @@ const CONTROL_MESSAGES: readonly Uint8Array[] = [
   encodeControlMessage({ kind: 'ask', round: 7 }),
   encodeControlMessage({ kind: 'arrived', round: 7, bits: Uint8Array.of(1, 2, 3) }),
   encodeControlMessage({ kind: 'received', index: 9, newest: 1_000, count: 900 }),
+  encodeControlMessage({ kind: 'pathProbe', path: 1, carriesData: true, sequence: 77, sentUs: 123_456_789_012 }),
+  encodeControlMessage({
+    ...{ kind: 'pathAnswer', path: 1, sequence: 77, sentUs: 123_456_789_012 },
+    ...{ heldUs: 40, datagrams: 1_000, bytes: 1_400_000 },
+  }),
 ];
+
+/** What lanes read in place: whatever is believed lies within the plaintext, and no report asks for more than a window. */
+export const laneMessages: Target = {
+  name: 'lane-messages',
+  what: 'mutated reports of gaps and parity messages: what is believed is within the plaintext and within its bounds',
+  weight: 25,
+  open: () => (random) => {
+    const bytes = mutateBytes(random, random.pick(LANE_MESSAGES));
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const kind = bytes.length < CONTROL_HEADER_LENGTH ? 0 : controlKind(view, 0);
+    if (kind === CONTROL_KIND.GAPS) checkGaps(view, bytes);
+    else if (kind === CONTROL_KIND.PARITY) checkParity(view, bytes);
+  },
+};
+
+function checkGaps(view: DataView, bytes: Uint8Array): void {
+  const ranges = gapsRanges(view, 0, bytes.length);
+  if (ranges === 0) return;
+  expectThat(gapsLength(ranges) <= bytes.length, 'ranges beyond the plaintext', () => bytes);
+  let next = 0;
+  const seen: number[] = [];
+  for (let range = 0; range < ranges; range += 1) {
+    const first = gapFirst(view, 0, range);
+    expectThat(first >= next && Number.isSafeInteger(first), 'ranges that do not ascend', () => bytes);
+    next = first + gapCount(view, 0, range);
+    seen.push(first);
+  }
+  expectThat(next - (seen[0] ?? 0) <= GAPS_SPAN, 'a report of more than a replay window', () => bytes);
+}
+
+function checkParity(view: DataView, bytes: Uint8Array): void {
+  const length = parityLength(view, 0, bytes.length);
+  if (length === 0) return;
+  const datagrams = parityDatagrams(view, 0);
+  expectThat(PARITY_HEADER_LENGTH + length <= bytes.length, 'parity beyond the plaintext', () => bytes);
+  expectThat(datagrams >= 1 && datagrams <= BLOCK_DATAGRAMS_MAX, 'a block of a size that cannot be', () => bytes);
+  expectThat(Number.isSafeInteger(parityFirst(view, 0) + datagrams), 'counters that cannot be', () => bytes);
+  expectThat(parityNumber(view, 0) < parityParities(view, 0), 'a parity that the block has not', () => bytes);
+}
+
+const LANE_MESSAGES: readonly Uint8Array[] = [
+  laneMessage(gapsLength(3), (view) => {
+    writeGaps(view, 0, -7, 100_000, 3);
+    for (const [range, start] of [0, 9, 4_000].entries()) writeGap(view, 0, range, start, 3 + range);
+  }),
+  laneMessage(gapsLength(GAPS_RANGES_MAX), (view) => {
+    writeGaps(view, 0, 9, 0, GAPS_RANGES_MAX);
+    for (let range = 0; range < GAPS_RANGES_MAX; range += 1) writeGap(view, 0, range, 60 * range, 5);
+  }),
+  laneMessage(PARITY_HEADER_LENGTH + 80, (view) => writeParity(view, 0, 5, 2 ** 40, 10, 1, 2, 80)),
+  laneMessage(TAIL_LENGTH, (view) => writeTail(view, 0)),
+];
+
+function laneMessage(length: number, write: (view: DataView) => void): Uint8Array {
+  const bytes = new Uint8Array(length);
+  write(new DataView(bytes.buffer));
+  return bytes;
+}

@@ -26,7 +26,18 @@ const message: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc
     .tuple(word, counters)
     .map(([index, [newest, count]]): ControlMessage => ({ kind: 'received', index, newest, count })),
+  fc.record({
+    ...{ kind: fc.constant('pathProbe' as const), path: fc.nat(255), carriesData: fc.boolean() },
+    ...{ sequence: word, sentUs: fc.maxSafeNat() },
+  }),
+  fc.record({
+    ...{ kind: fc.constant('pathAnswer' as const), path: fc.nat(255), sequence: word, sentUs: fc.maxSafeNat() },
+    ...{ heldUs: word, datagrams: fc.maxSafeNat(), bytes: fc.maxSafeNat() },
+  }),
 );
+
+const figures = { path: 1, sequence: 2, sentUs: 3, heldUs: 4, datagrams: 5, bytes: 6 };
+const answer = { kind: 'pathAnswer' as const, ...figures };
 
 describe('A control message', () => {
   it('reads as it was written, padded or not, and is no IP packet', () => {
@@ -52,7 +63,7 @@ describe('A control message', () => {
     fc.assert(
       fc.property(
         message,
-        fc.integer({ min: 6, max: 255 }),
+        fc.integer({ min: 8, max: 255 }),
         fc.integer({ min: 2, max: 255 }),
         (written, kind, version) => {
           const bytes = encodeControlMessage(written);
@@ -73,6 +84,11 @@ describe('A control message', () => {
       encodeControlMessage({ kind: 'arrived', round: 1, bits: new Uint8Array(65) }),
       encodeControlMessage({ kind: 'received', index: 1, newest: 4, count: 5 }),
       encodeControlMessage({ kind: 'received', index: 1, newest: 2 ** 54, count: 5 }),
+      encodeControlMessage({ kind: 'received', index: 1, newest: 2 ** 54, count: 2 ** 54 }),
+      encodeControlMessage({ kind: 'pathProbe', path: 1, carriesData: true, sequence: 2, sentUs: 2 ** 53 }),
+      encodeControlMessage({ ...answer, sentUs: 2 ** 53 }),
+      encodeControlMessage({ ...answer, datagrams: 2 ** 53 }),
+      encodeControlMessage({ ...answer, bytes: 2 ** 53 }),
     ];
     expect(wrong.map(decodeControlMessage)).toEqual(wrong.map(() => null));
   });
