@@ -9,6 +9,7 @@ import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { Copies } from './copies.ts';
 import { HISTORY_CELL, historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
+import type { ParityReceiver } from './parity-receiver.ts';
 import { PathChoice } from './path-choice.ts';
 import { RxState } from './rx-state.ts';
 import { SentRing } from './sent-ring.ts';
@@ -43,6 +44,7 @@ export class PeerHistory {
   ring: SentRing | null = null;
   /** Null unless forward error correction is on. */
   sealedWatch: SealedWatch | null = null;
+  parityReceiver: ParityReceiver | null = null;
 
   /** `memory`: historyCellsBytes for all lanes. */
   constructor(peer: LanePeer, memory: SharedArrayBuffer, lane: number) {

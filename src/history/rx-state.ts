@@ -28,6 +28,10 @@ const ASK_AGAIN_UNKNOWN_MS = 30;
 const REPEAT_RTTS_MIN = 0.75;
 /** Where nothing is asked for, what is missing for so long counts as lost, ms. */
 const LOST_AFTER_MS = 1_000;
+/** Reports of gaps that are taken from a peer in a second: those of two keypairs, REPORT_INTERVAL_MS apart. */
+const REPORTS_PER_SECOND_MAX = 1_000;
+/** Who sends over several paths at once is followed to another one only after so long a silence on the present one, ms. */
+const FOLLOW_MS = 100;
 const OVERHEAD = TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
 
 export class RxState {
@@ -37,6 +41,12 @@ export class RxState {
   /** Reused from one look to the next. */
   readonly #rules = { allowanceMs: 0, isOrderly: true, askAgainMs: 0 };
   #reportFromMs = 0;
+  /** Reports of the peer's in the second that began then. */
+  #admitSinceMs = Number.NEGATIVE_INFINITY;
+  #admitted = 0;
+  /** The path that data comes by which is newer than all, and when it last did. */
+  #followed: number = NO_PATH;
+  #followedMs = Number.NEGATIVE_INFINITY;
 
   /** Of the run at hand: authentic messages and their bytes, those to be delivered, and those that filled gaps after an ask. */
   #authentic = 0;
@@ -169,6 +179,24 @@ export class RxState {
     cells[at + PATH_CELL.UDP_RX_UNIQ] += this.freshCount;
     cells[at + PATH_CELL.UDP_RX_BYTES] += this.#bytes;
     cells[at + PATH_CELL.LAST_RX_MS] = this.#nowMs;
+  }
+
+  /** Whether one more report of gaps may be taken from the peer: a bounded number each second. */
+  admitReport(nowMs: number): boolean {
+    if (nowMs - this.#admitSinceMs >= 1_000) {
+      this.#admitSinceMs = nowMs;
+      this.#admitted = 0;
+    }
+    this.#admitted += 1;
+    return this.#admitted <= REPORTS_PER_SECOND_MAX;
+  }
+
+  /** Newest data came over `path`: whether to answer there. Only where the path before has been silent for FOLLOW_MS. */
+  follows(path: number, nowMs: number): boolean {
+    if (path !== this.#followed && nowMs - this.#followedMs < FOLLOW_MS) return false;
+    this.#followed = path;
+    this.#followedMs = nowMs;
+    return true;
   }
 
   /** Gives up what is missing for too long, asks for the rest, and says when to look again. Not within a run. */

@@ -8,18 +8,17 @@
  */
 import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
-import { ENDPOINT, UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
+import { UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { ECN, ECN_DROP, ecnOf, innerEcn, isSignal, setEcn } from '../packet/ecn.ts';
-import { readEndpoint } from '../packet/endpoint.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
-import { NO_PATH } from '../path/path-types.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
-import { controlMessageLength } from '../protocol/control-message.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
 import type { InboundBatch } from './batch.ts';
 import { Coalescer } from './coalesce.ts';
+import { takeControl } from './control.ts';
+import { roam, roamByPaths } from './roam.ts';
 
 export class Verifier {
   readonly #lane: LaneContext;
@@ -27,6 +26,8 @@ export class Verifier {
   readonly #rekeyAgeMs: number;
   /** Byte offset of the ENDPOINT record of the run at hand. */
   #source = 0;
+  /** Control messages in it. */
+  #controls = 0;
   #knownIpv4 = 0;
   #knownIpv4Peer: LanePeer | null = null;
   #knownIpv4Routes: Int32Array | null = null;
@@ -54,6 +55,7 @@ export class Verifier {
     const { peer } = keypair;
     const { fresh } = batch;
     this.#source = batch.runSources[run];
+    this.#controls = 0;
     const end = batch.runEnds[run];
     const outerClass = words[(batch.runSources[run] >> 2) + UDP_RECEIVE.TRAFFIC_CLASS - UDP_RECEIVE.ENDPOINT];
     const isMarked = isSignal(outerClass);
@@ -73,7 +75,7 @@ export class Verifier {
         else this.#deliverPacket(peer, words[unseal + UNSEAL.OFFSET], length, sum);
       }
     }
-    if (freshCount > 0) this.#authenticated(keypair, batch.runSources[run], bytes, data);
+    if (freshCount > 0) this.#authenticated(batch, run, keypair, bytes, freshCount, data);
     this.#lane.ledger.counts[COUNTER.KEEPALIVE_RX] += freshCount - data;
   }
 
@@ -82,8 +84,9 @@ export class Verifier {
     const { view } = this.#lane.arena;
     const { drops } = this.#lane.ledger;
     const length = ipPacketLength(view, offset, plaintextLength);
-    if (length < 0) this.#takeOther(peer, offset, plaintextLength);
-    else if (!this.#mayComeFrom(peer, view, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
+    if (length < 0) {
+      if (takeControl(this.#lane, peer, this.#source, offset, plaintextLength)) this.#controls += 1;
+    } else if (!this.#mayComeFrom(peer, view, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
     else this.#coalescer.add(peer.id, offset, length, sum);
   }
 
@@ -99,21 +102,6 @@ export class Verifier {
       counts[COUNTER.CONGESTION_TAKEN] += 1;
       this.#deliverPacket(peer, offset, plaintextLength, setEcn(view, offset, after, sum));
     } else drops[this.#mayComeFrom(peer, view, offset) ? DROP.IN_CONGESTION : DROP.IN_BAD_SOURCE] += 1;
-  }
-
-  /** No IP packet: a control message of another gigatun goes to the control lane (cold: a few a second). */
-  #takeOther(peer: LanePeer, offset: number, plaintextLength: number): void {
-    const { arena, ledger, notify } = this.#lane;
-    const length = controlMessageLength(arena.view, offset, plaintextLength);
-    if (length === 0) ledger.drops[DROP.IN_NOT_IP] += 1;
-    else if (!this.#lane.admitControl(peer)) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
-    else {
-      ledger.counts[COUNTER.CONTROL_RX] += 1;
-      const source = readEndpoint(arena.bytes, this.#source);
-      const message = Uint8Array.from(arena.bytes.subarray(offset, offset + length));
-      const path = peer.history?.pathOf(arena.words, this.#source >> 2) ?? NO_PATH;
-      if (source !== null) notify({ type: 'control', peer: peer.id, message, path, source, atMs: this.#lane.nowMs() });
-    }
   }
 
   /** Whether the packet's source is among the peer's allowed IPs. The last one of each family that was is remembered. */
@@ -154,7 +142,14 @@ export class Verifier {
     return true;
   }
 
-  #authenticated(keypair: LaneKeypair, source: number, bytes: number, data: number): void {
+  #authenticated(
+    batch: InboundBatch,
+    run: number,
+    keypair: LaneKeypair,
+    bytes: number,
+    messages: number,
+    data: number,
+  ): void {
     const { peer } = keypair;
     const cells = peer.cells;
     const nowMs = this.#lane.nowMs();
@@ -166,7 +161,8 @@ export class Verifier {
       if (cells[PEER_CELL.OWED_SINCE_MS] === 0) cells[PEER_CELL.OWED_SINCE_MS] = nowMs;
     }
     if (keypair.unconfirmed) this.#confirm(keypair);
-    this.#roam(peer, source);
+    if (peer.history === null) roam(this.#lane, peer, batch.runSources[run]);
+    else roamByPaths(this.#lane, batch, run, peer.history, messages, data - this.#controls, this.#controls);
     const isOld = keypair.initiator && nowMs - keypair.bornMs >= this.#rekeyAgeMs;
     if (isOld && keypair === peer.current) this.#lane.wantHandshake(peer);
     this.#lane.watch(peer);
@@ -176,16 +172,5 @@ export class Verifier {
   #confirm(keypair: LaneKeypair): void {
     keypair.unconfirmed = false;
     this.#lane.notify({ type: 'confirmed', peer: keypair.peer.id, keypair: keypair.id });
-  }
-
-  /** The endpoint follows at once; the control lane is told at the end of the turn, and not more often than it can use. */
-  #roam(peer: LanePeer, source: number): void {
-    const words = this.#lane.arena.words;
-    let differing = 0;
-    for (let word = 0; word < ENDPOINT.LOCAL_INTERFACE; word += 1)
-      differing |= words[(source >> 2) + word] ^ peer.endpoint[word];
-    if (differing === 0) return;
-    for (let word = 0; word < ENDPOINT.WORDS; word += 1) peer.endpoint[word] = words[(source >> 2) + word];
-    this.#lane.roamed.add(peer);
   }
 }
