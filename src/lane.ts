@@ -304,6 +304,7 @@ class Lane {
       return;
     }
     peer.history ??= new PeerHistory(peer, memory, this.#index);
+    this.#inbound.releaseOrdered(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);
   }
@@ -311,6 +312,7 @@ class Lane {
   #dropHistory(peer: LanePeer): void {
     if (peer.history === null) return;
     this.#context.histories.delete(peer.history);
+    this.#inbound.releaseOrdered(peer.history);
     peer.history.close(this.#context.historyPool);
     peer.history = null;
   }

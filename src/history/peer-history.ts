@@ -75,11 +75,13 @@ export class PeerHistory {
     this.copies.setSettings(settings.copies);
     const bytes = keepsSent(settings) ? clampedRing(settings.ringBytes) : 0;
     if (bytes !== (this.ring?.bytes ?? 0)) this.#changeRing(bytes, pool);
+    this.rx.setSettings(settings, pool);
   }
 
   /** Gives memory back; the object is of no use any more. */
   close(pool: RegionPool): void {
     this.#changeRing(0, pool);
+    this.rx.close(pool);
   }
 
   /** Takes over what the control lane says of the paths. */

@@ -4,14 +4,17 @@
  * time has come. Lanes that do not see all counters of the peer count, and watch no gaps.
  */
 import type { LaneContext } from '../lane-context.ts';
+import type { RegionPool } from '../packet/region-pool.ts';
 import { NO_PATH } from '../path/path-types.ts';
 import { TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { REPLAY_DUPLICATE, REPLAY_NEW, type REPLAY_TOO_OLD } from '../protocol/replay-window.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 import { GapWatch } from './gap-watch.ts';
 import { HISTORY_CELL, PATH_CELL } from './history-cells.ts';
+import { HOLD_BYTES, InOrder } from './in-order.ts';
 import type { PeerHistory } from './peer-history.ts';
 import { REORDER_WAIT_MIN_MS, ReorderWait } from './reorder-wait.ts';
+import type { HistorySettings } from './settings.ts';
 
 /** What becomes of an authentic message beside the verdicts of the replay window: it was new, but had been given up. */
 export const RX_TOO_LATE = 3;
@@ -32,11 +35,17 @@ const LOST_AFTER_MS = 1_000;
 const REPORTS_PER_SECOND_MAX = 1_000;
 /** Who sends over several paths at once is followed to another one only after so long a silence on the present one, ms. */
 const FOLLOW_MS = 100;
+/** Longest wait for those before where nothing is repeated, ms. */
+const HOLD_MS = 50;
+/** Of a pool that has no room. */
+const NO_ROOM = -1;
 const OVERHEAD = TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
 
 export class RxState {
   readonly #history: PeerHistory;
   readonly #watches: readonly [GapWatch, GapWatch] = [new GapWatch(), new GapWatch()];
+  /** Null where packets are delivered as they come. */
+  order: InOrder | null = null;
   readonly #wait: ReorderWait = new ReorderWait();
   /** Reused from one look to the next. */
   readonly #rules = { allowanceMs: 0, isOrderly: true, askAgainMs: 0 };
@@ -63,6 +72,21 @@ export class RxState {
 
   constructor(history: PeerHistory) {
     this.#history = history;
+  }
+
+  /** Takes over what configuration says; the hold comes from the pool. Without room there is no order. All that waited went before. */
+  setSettings({ inOrder }: HistorySettings, pool: RegionPool): void {
+    const isWanted = inOrder !== 'off' && this.#history.isAlone;
+    if (isWanted === (this.order !== null)) return;
+    if (this.order !== null) pool.release(this.order.offset);
+    const offset = isWanted ? pool.take(HOLD_BYTES) : NO_ROOM;
+    this.order = offset === NO_ROOM ? null : new InOrder(offset);
+  }
+
+  /** Gives the hold back, in which nothing waits. */
+  close(pool: RegionPool): void {
+    if (this.order !== null) pool.release(this.order.offset);
+    this.order = null;
   }
 
   /** Gaps of a keypair; null where they are not watched. */
@@ -92,6 +116,7 @@ export class RxState {
     const watch = isOther ? other : one;
     if (watch.keypair !== null && watch.keypair.bornMs > keypair.bornMs) return null;
     this.#history.cells[HISTORY_CELL.LOST] += watch.begin(keypair, expected);
+    watch.isWhole = this.order !== null;
     return watch;
   }
 
@@ -210,6 +235,43 @@ export class RxState {
       this.#history.wantReceiveDue(watch.oldestSinceMs + this.#giveUpMs);
       if (this.#asks) this.#ask(lane, watch, nowMs);
     }
+    if (this.order !== null && this.order.held > 0) this.#expireOrder(this.order, nowMs);
+  }
+
+  /** Goes over to a newer keypair, from its first counter or, where order is new itself, from `lowest` on. */
+  beginOrder(keypair: LaneKeypair, lowest: number): boolean {
+    const { order } = this;
+    const watch = this.watchOf(keypair);
+    if (order === null || watch === null) return false;
+    if (order.keypair !== null && order.keypair.bornMs > keypair.bornMs) return false;
+    order.begin(keypair, watch.isWhole ? watch.floor : lowest);
+    return true;
+  }
+
+  /** Books what waits, and plans when the wait ends. */
+  planOrder(): void {
+    const { order } = this;
+    if (order === null) return;
+    const { cells } = this.#history;
+    cells[HISTORY_CELL.HELD] += order.heldSince;
+    cells[HISTORY_CELL.HELD_EXPIRED] += order.expiredSince;
+    order.heldSince = 0;
+    order.expiredSince = 0;
+    if (order.held > 0) this.#history.wantReceiveDue(order.heldSinceMs + this.#holdMs);
+  }
+
+  /** Puts out all that waits. */
+  releaseOrder(): void {
+    this.order?.releaseAll();
+    this.planOrder();
+  }
+
+  /** Nobody waits for what was given up, nor for longer than is allowed. */
+  #expireOrder(order: InOrder, nowMs: number): void {
+    const watch = order.keypair === null ? null : this.watchOf(order.keypair);
+    if (watch !== null) order.passTo(Math.min(watch.oldest, watch.expected));
+    order.expire(nowMs - this.#holdMs);
+    this.planOrder();
   }
 
   #ask(lane: LaneContext, watch: GapWatch, nowMs: number): void {
@@ -247,6 +309,11 @@ export class RxState {
   /** Whether the peer is asked for what is missing. */
   get #asks(): boolean {
     return this.#history.settings.retransmitMs > 0 && this.#history.paths.knows.gaps;
+  }
+
+  get #holdMs(): number {
+    const { holdMs, retransmitMs } = this.#history.settings;
+    return holdMs ?? (retransmitMs > 0 ? retransmitMs : HOLD_MS);
   }
 
   get #giveUpMs(): number {

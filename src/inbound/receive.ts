@@ -9,6 +9,7 @@
  * its tag was found good.
  */
 
+import { orderReceived } from '../history/order-stage.ts';
 import { confirmReceived, type Injector, keepSealed } from '../history/parity-receiver.ts';
 import type { PeerHistory } from '../history/peer-history.ts';
 import { recordReceived } from '../history/rx-history.ts';
@@ -76,12 +77,20 @@ export class InboundPath implements Injector {
     return this.#remade.add(keypair, counter, offset, length, path);
   }
 
-  /** Does for a peer what time has come for: asks for what is missing, or gives it up. */
+  /** Does for a peer what time has come for: asks for what is missing, or gives it up and delivers what waited for it. */
   due(history: PeerHistory): void {
     const { native, handle } = this.#lane;
     native.book(handle, ACTIVITY.USER_RX_HISTORY);
     history.rx.due(this.#lane);
+    native.book(handle, ACTIVITY.USER_UDP_TO_TUN);
+    this.#verifier.deliverOrdered(history);
     native.book(handle, ACTIVITY.USER_CONTROL);
+  }
+
+  /** Delivers all that waits for its turn: the peer's histories, or what they are to do, go. */
+  releaseOrdered(history: PeerHistory): void {
+    history.rx.releaseOrder();
+    this.#verifier.deliverOrdered(history);
   }
 
   /** Walks the datagrams of one receive, whose descriptor starts at a word. */
@@ -164,6 +173,7 @@ export class InboundPath implements Injector {
       unsealBatch(this.#lane, batch);
       recordReceived(this.#lane, batch);
       if (hasHistories) confirmReceived(batch);
+      if (batch.hasOrdered) orderReceived(this.#lane, batch);
       this.#lane.native.book(this.#lane.handle, ACTIVITY.USER_UDP_TO_TUN);
       this.#verifier.deliver(batch);
     }

@@ -6,6 +6,7 @@
  * than the plaintext, and its source must be among the peer's allowed IPs by longest match (cryptokey routing). What a
  * congested router wrote into the outer header goes on in the inner one (RFC 6040).
  */
+import type { PeerHistory } from '../history/peer-history.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
 import { UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
@@ -15,7 +16,7 @@ import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
-import type { InboundBatch } from './batch.ts';
+import { FRESH, type InboundBatch } from './batch.ts';
 import { Coalescer } from './coalesce.ts';
 import { takeControl } from './control.ts';
 import { roam, roamByPaths } from './roam.ts';
@@ -45,7 +46,30 @@ export class Verifier {
   /** Delivers the fresh messages of a batch to the TUN. */
   deliver(batch: InboundBatch): void {
     for (let run = 0; run < batch.runs; run += 1) this.#deliverRun(batch, run);
+    if (batch.hasOrdered) for (const history of this.#lane.histories) this.#addOrdered(history);
     this.#coalescer.flush();
+    if (batch.hasOrdered) for (const history of this.#lane.histories) history.rx.order?.recycle();
+  }
+
+  /** Delivers what has its turn of the packets of a peer with in-order delivery. */
+  deliverOrdered(history: PeerHistory): void {
+    const { order } = history.rx;
+    if (order === null || order.outCount === 0) return;
+    this.#addOrdered(history);
+    this.#coalescer.flush();
+    order.recycle();
+  }
+
+  #addOrdered({ peer, rx: { order } }: PeerHistory): void {
+    if (order === null) return;
+    for (let at = 0; at < order.outCount; at += 1) {
+      const outer = order.outClasses[at];
+      const offset = order.outOffsets[at];
+      const length = order.outLengths[at];
+      const sum = order.outSums[at];
+      if (isSignal(outer)) this.#deliverMarked(peer, offset, length, sum, outer & ECN.CE);
+      else this.#deliverPacket(peer, offset, length, sum);
+    }
   }
 
   #deliverRun(batch: InboundBatch, run: number): void {
@@ -68,8 +92,8 @@ export class Verifier {
       const length = words[unseal + UNSEAL.RESULT];
       freshCount += 1;
       bytes += length + TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
-      if (length > 0) {
-        data += 1;
+      if (length > 0) data += 1;
+      if (length > 0 && fresh[message] === FRESH) {
         const sum = words[unseal + UNSEAL.SUM];
         if (isMarked) this.#deliverMarked(peer, words[unseal + UNSEAL.OFFSET], length, sum, outerClass & ECN.CE);
         else this.#deliverPacket(peer, words[unseal + UNSEAL.OFFSET], length, sum);
