@@ -2,6 +2,7 @@
  * What the stages of a lane share: its native handle and arena, its books, its view of peers, keypairs and routes, and
  * the way to tell the control lane something. One object per lane, owned by its thread; nothing here is per packet.
  */
+import { DueClock } from './history/due-clock.ts';
 import type { MessageSender, MessageTaker } from './history/message-sender.ts';
 import type { Injector } from './history/parity-receiver.ts';
 import type { PeerHistory } from './history/peer-history.ts';
@@ -63,8 +64,7 @@ export class LaneContext {
   injector: Injector | null = null;
   /** Memory for them. */
   readonly historyPool: RegionPool;
-  /** CLOCK_MONOTONIC ms before which nothing is due for any of them. */
-  dueMs: number = Number.POSITIVE_INFINITY;
+  readonly due: DueClock = new DueClock();
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */

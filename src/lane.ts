@@ -145,18 +145,24 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming, or something is due for a peer with histories. */
+  /** For ever, unless the control lane is still to be told of roaming, or something is due for a history. */
   #waitMs(): number {
-    let ms = this.#context.roamed.size === 0 ? Number.POSITIVE_INFINITY : ROAM_INTERVAL_MS;
-    const nowMs = this.#context.nowMs();
-    for (const history of this.#context.histories) ms = Math.min(ms, Math.max(0, history.receiveDueMs - nowMs));
-    return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms);
+    const { roamed, due } = this.#context;
+    const roamMs = roamed.size === 0 ? Number.POSITIVE_INFINITY : ROAM_INTERVAL_MS;
+    if (due.ms === Number.POSITIVE_INFINITY) return roamMs === Number.POSITIVE_INFINITY ? -1 : roamMs;
+    return Math.max(0, Math.min(roamMs, Math.ceil(due.ms - this.#context.nowMs())));
   }
 
-  /** What time has come for with peers that have histories. */
-  #doWhatIsDue(): void {
+  /** Does what is due for histories; the clock may have been early. */
+  #obeyClock(): void {
+    const { due, histories } = this.#context;
     const nowMs = this.#context.nowMs();
-    for (const history of this.#context.histories) if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
+    due.clear();
+    for (const history of histories) {
+      if (history.sendDueMs <= nowMs) this.#outbound.sendDue(history, nowMs);
+      if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
+      due.expect(history.dueMs);
+    }
   }
 
   #tellRoamed(): void {
@@ -173,8 +179,8 @@ class Lane {
 
   #endTurn(): void {
     const { ledger } = this.#context;
-    if (this.#context.histories.size > 0) this.#doWhatIsDue();
     if (this.#context.roamed.size > 0) this.#tellRoamed();
+    if (this.#context.due.ms <= this.#context.nowMs()) this.#obeyClock();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
@@ -304,6 +310,7 @@ class Lane {
       return;
     }
     peer.history ??= new PeerHistory(peer, memory, this.#index);
+    peer.history.clock = this.#context.due;
     this.#inbound.releaseOrdered(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);

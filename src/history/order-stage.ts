@@ -51,7 +51,6 @@ function orderRun(
     } else order.pass(counters[message]);
   }
   history.rx.planOrder();
-  lane.dueMs = Math.min(lane.dueMs, history.receiveDueMs);
 }
 
 /** Whether all messages of a run are fresh and one behind the other from counter `next` on: the usual case. */

@@ -85,7 +85,7 @@ function recordWatched(
   counts[COUNTER.UDP_RX_UNIQ] += rx.freshCount;
   counts[COUNTER.REPAIRED_RX] += rx.repaired;
   rx.endRun();
-  lane.dueMs = Math.min(lane.dueMs, history.receiveDueMs);
+  lane.due.expect(history.receiveDueMs);
 }
 
 /** By outcome: REPLAY_DUPLICATE, REPLAY_TOO_OLD, RX_TOO_LATE. */

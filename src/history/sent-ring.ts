@@ -97,9 +97,10 @@ export class SentRing {
     return this.#position - (behind > 0 ? behind : behind + this.bytes);
   }
 
-  /** Offset in the arena of what lies at a position, or -1 if it was overwritten. */
+  /** Offset in the arena of what lies at a position, or -1 if it was overwritten, or was never placed. */
   offsetOf(position: number): number {
-    return this.#limit - position > this.bytes ? NONE : this.offset + (position % this.bytes);
+    const isThere = position < this.#position && this.#limit - position <= this.bytes;
+    return isThere ? this.offset + (position % this.bytes) : NONE;
   }
 
   /** The index of the keypair with this receiver index, which is the peer's present one: datagrams are added to it. */

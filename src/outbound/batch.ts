@@ -43,6 +43,8 @@ export class OutboundBatch {
   roomEnd: number;
   /** Whether any datagram is for a peer with histories. */
   hasHistory = false;
+  /** Whether who makes parity was shown any of it. */
+  hasWatch = false;
   /** SEND_MARK bits of the run at hand and of the open group; 0 for a peer without histories. */
   marks = 0;
   /** What the runs that follow are. */
@@ -89,6 +91,7 @@ export class OutboundBatch {
     this.ring = null;
     this.roomEnd = this.#outStart;
     this.hasHistory = false;
+    this.hasWatch = false;
     this.marks = 0;
     this.kind = RUN.DATA;
     this.trafficClass = -1;

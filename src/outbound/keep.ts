@@ -3,10 +3,11 @@
  * it has one, instead of the arena's room for datagrams, and is marked with what is to become of it; after the seal each
  * datagram in a ring is noted by its counter, and what is sent for the first time earns the budgets of what is sent again.
  */
+import { HISTORY_CELL } from '../history/history-cells.ts';
 import type { PeerHistory } from '../history/peer-history.ts';
 import type { SentRing } from '../history/sent-ring.ts';
 import type { LaneContext } from '../lane-context.ts';
-import { SEAL, UDP_SEND } from '../native/layout.ts';
+import { BOOKS, SEAL, UDP_SEND } from '../native/layout.ts';
 import { dscpOf } from '../packet/ecn.ts';
 import { TRANSPORT_COUNTER_OFFSET, TRANSPORT_RECEIVER_OFFSET } from '../protocol/constants.ts';
 import type { LanePeer } from '../tables/peers.ts';
@@ -21,6 +22,7 @@ export function beginRun(lane: LaneContext, batch: OutboundBatch, peer: LanePeer
   if (batch.marks !== marks || batch.ring !== ring) closeGroup(lane, batch);
   batch.marks = marks;
   batch.hasHistory ||= history !== null;
+  batch.hasWatch ||= history !== null && history.sealedWatch !== null;
   if (ring !== null) useRing(lane, batch, ring, first);
   else if (batch.ring !== null) {
     batch.ring = null;
@@ -80,7 +82,43 @@ function keepGroup(lane: LaneContext, history: PeerHistory, send: number): void 
   const bytes = words[send + UDP_SEND.LENGTH];
   const marks = words[send + UDP_SEND.MARKS];
   history.copies.earn(bytes);
-  if (history.ring !== null && (marks & SEND_MARK.KEPT) !== 0) noteDatagrams(lane, history.ring, send);
+  history.repeats.earn(bytes);
+  if ((marks & SEND_MARK.DATA) !== 0 && history.sendsTails) history.tails.dataSent(lane.nowMs(), history.paths.rttMs);
+  if (history.ring !== null && (marks & SEND_MARK.KEPT) !== 0) {
+    noteDatagrams(lane, history.ring, send);
+    if ((marks & SEND_MARK.COPIED) !== 0) delayCopies(lane, history, history.ring, send);
+    if (history.sealedWatch !== null && (marks & SEND_MARK.DATA) !== 0) showDatagrams(lane, history, send);
+  }
+  lane.due.expect(history.sendDueMs);
+}
+
+/** Queues the group if it is to be copied once more later. */
+function delayCopies({ arena, ledger }: LaneContext, history: PeerHistory, ring: SentRing, send: number): void {
+  const { words } = arena;
+  const { delayed, copies } = history;
+  if (delayed === null || copies.later === 0) return;
+  const place = delayed.put(ledger.books[BOOKS.NOW_NS] / 1e6 + copies.delayMs);
+  if (place === -1) {
+    history.cells[HISTORY_CELL.COPIES_HELD] += words[send + UDP_SEND.DATAGRAMS] * copies.later;
+    return;
+  }
+  delayed.positions[place] = ring.positionOf(words[send + UDP_SEND.OFFSET]);
+  delayed.lengths[place] = words[send + UDP_SEND.LENGTH];
+  delayed.segmentLengths[place] = words[send + UDP_SEND.SEGMENT_LENGTH];
+  delayed.datagrams[place] = words[send + UDP_SEND.DATAGRAMS];
+  delayed.trafficClasses[place] = words[send + UDP_SEND.TRAFFIC_CLASS];
+  delayed.left[place] = copies.later;
+}
+
+/** Shows each datagram of a group to who makes parity of them. */
+function showDatagrams(lane: LaneContext, history: PeerHistory, send: number): void {
+  const { words, view } = lane.arena;
+  const nowMs = lane.nowMs();
+  const length = words[send + UDP_SEND.LENGTH];
+  const stride = words[send + UDP_SEND.SEGMENT_LENGTH] || length;
+  const end = words[send + UDP_SEND.OFFSET] + length;
+  for (let offset = words[send + UDP_SEND.OFFSET]; offset < end; offset += stride)
+    history.sealedWatch?.onSealed(history, counterAt(view, offset), offset, Math.min(stride, end - offset), nowMs);
 }
 
 function noteDatagrams(lane: LaneContext, ring: SentRing, send: number): void {
@@ -93,9 +131,12 @@ function noteDatagrams(lane: LaneContext, ring: SentRing, send: number): void {
   const index = ring.indexToAdd(view.getInt32(start + TRANSPORT_RECEIVER_OFFSET, true));
   const position = ring.positionOf(start);
   for (let at = 0; at < length; at += stride) {
-    const counter =
-      view.getUint32(start + at + TRANSPORT_COUNTER_OFFSET + 4, true) * 4_294_967_296 +
-      view.getUint32(start + at + TRANSPORT_COUNTER_OFFSET, true);
-    index.add(counter, position + at, Math.min(stride, length - at), nowMs, path);
+    index.add(counterAt(view, start + at), position + at, Math.min(stride, length - at), nowMs, path);
   }
+}
+
+/** Transport counter of the datagram at `offset`. */
+function counterAt(view: DataView, offset: number): number {
+  const low = view.getUint32(offset + TRANSPORT_COUNTER_OFFSET, true);
+  return view.getUint32(offset + TRANSPORT_COUNTER_OFFSET + 4, true) * 4_294_967_296 + low;
 }

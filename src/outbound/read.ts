@@ -5,6 +5,9 @@
  *
  *     readTun -> inspect -> route -> split -> seal (place) -> [flush: AEAD -> TX history -> send]
  */
+
+import type { MessageSender, MessageTaker } from '../history/message-sender.ts';
+import type { PeerHistory } from '../history/peer-history.ts';
 import { recordSent } from '../history/tx-history.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
@@ -13,32 +16,43 @@ import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { outerTrafficClass } from '../packet/ecn.ts';
 import { NO_PATH } from '../path/path-types.ts';
+import { TAIL_LENGTH, writeTail } from '../protocol/gaps-message.ts';
 import type { LanePeer } from '../tables/peers.ts';
+import { AgainColumn } from './again.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { sealControl } from './control.ts';
 import { sendCopies } from './copy.ts';
+import { sendDelayed } from './delayed.ts';
 import { closeGroup } from './group.ts';
 import { keepGroups } from './keep.ts';
 import { isOwnDatagram } from './loop.ts';
+import { sealMessage } from './message.ts';
 import { QueueControl } from './queue-control.ts';
+import { Repeater } from './repeat.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
-import { sendGroups } from './send.ts';
+import { SENDING, sendGroups } from './send.ts';
 import { INSPECT, inspect, isTcp, markCongestion, SuperPacket, splitSegments } from './split.ts';
 import { StagedPackets } from './stage.ts';
 
-export class OutboundPath {
+export class OutboundPath implements MessageSender, MessageTaker {
   readonly #lane: LaneContext;
   readonly #batch: OutboundBatch;
   readonly #packet: SuperPacket = new SuperPacket();
   readonly #staged: StagedPackets;
   readonly #queue: QueueControl = new QueueControl();
+  readonly #copies: AgainColumn;
+  readonly #repeater: Repeater;
 
   /** `stagedPacketBytes`: longest inner packet that may wait for a keypair. */
   constructor(lane: LaneContext, stagedPacketBytes: number) {
     this.#lane = lane;
     this.#batch = new OutboundBatch(lane.arena);
     this.#staged = new StagedPackets(lane, stagedPacketBytes);
+    this.#copies = new AgainColumn(lane, SENDING.COPY);
+    this.#repeater = new Repeater(lane);
+    lane.sender = this;
+    lane.taker = this;
   }
 
   /** Moves one batch from the TUN; returns how many reads brought something. Throws when the TUN is gone. */
@@ -90,6 +104,30 @@ export class OutboundPath {
    */
   sendControl(peer: LanePeer, groups: readonly (readonly Uint8Array[])[], path: number = NO_PATH): void {
     for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group, path)) this.#flush();
+  }
+
+  sendMessage(peer: LanePeer, offset: number, length: number, path: number): boolean {
+    const isSealed = sealMessage(this.#lane, this.#batch, peer, offset, length, path);
+    if (isSealed) this.#flush();
+    return isSealed;
+  }
+
+  takeGaps(history: PeerHistory, view: DataView, offset: number, length: number): void {
+    this.#repeater.take(history, view, offset, length);
+  }
+
+  /** Sends what is due for a peer: copies that waited, tails, parity. */
+  sendDue(history: PeerHistory, nowMs: number): void {
+    sendDelayed(this.#lane, this.#copies, history, nowMs);
+    if (history.tails.take(nowMs)) this.#sendTail(history.peer);
+    const { sealedWatch } = history;
+    if (sealedWatch !== null && sealedWatch.dueMs <= nowMs) sealedWatch.onDue(history, nowMs);
+  }
+
+  #sendTail(peer: LanePeer): void {
+    const { view, controlOut } = this.#lane.arena;
+    writeTail(view, controlOut);
+    this.sendMessage(peer, controlOut, TAIL_LENGTH, NO_PATH);
   }
 
   dropStaged(peer: LanePeer): void {
@@ -168,7 +206,14 @@ export class OutboundPath {
       sendGroups(this.#lane, batch);
       if (batch.hasHistory) sendCopies(this.#lane, batch);
     }
+    const { hasWatch } = batch;
     batch.clear();
+    if (hasWatch) this.#tellWatches();
+  }
+
+  /** Whoever makes parity may send it now that the batch is empty. */
+  #tellWatches(): void {
+    for (const history of this.#lane.histories) history.sealedWatch?.onSent(history);
   }
 }
 

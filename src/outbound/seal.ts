@@ -104,7 +104,7 @@ export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneK
 }
 
 /** Most datagrams in one group to a peer, by what the kernel, the path and the configuration allow. */
-function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
+export function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
   if (Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()) return 1;
   const most = Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
   return peer.history?.choice.isWeighted ? Math.min(most, WEIGHTED_GROUP_DATAGRAMS) : most;

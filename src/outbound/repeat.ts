@@ -1,0 +1,61 @@
+/**
+ * Outbound, repeats: the peer reports which counters of a keypair it misses, and gets the very same datagrams once more, over
+ * the best other path where there is one. The report is authentic but nothing in it is believed: ranges are cut to what was
+ * sent at all, and `Repeats` decides on each counter.
+ */
+import type { PeerHistory } from '../history/peer-history.ts';
+import { SENT_DATAGRAMS_MAX, type SentIndex, type SentRing } from '../history/sent-ring.ts';
+import type { LaneContext } from '../lane-context.ts';
+import { ACTIVITY } from '../ledger/catalog.ts';
+import { BOOKS } from '../native/layout.ts';
+import { gapCount, gapFirst, gapsIndex, gapsRanges } from '../protocol/gaps-message.ts';
+import { AgainColumn } from './again.ts';
+import { SENDING } from './send.ts';
+
+export class Repeater {
+  readonly #lane: LaneContext;
+  readonly #column: AgainColumn;
+  /** Activity to go on with. */
+  #next = 0;
+
+  constructor(lane: LaneContext) {
+    this.#lane = lane;
+    this.#column = new AgainColumn(lane, SENDING.REPEAT);
+  }
+
+  /** Answers a report of gaps whose plaintext lies at `offset` of the arena, `length` bytes with padding. */
+  take(history: PeerHistory, view: DataView, offset: number, length: number): void {
+    const { native, handle, ledger } = this.#lane;
+    const { ring } = history;
+    if (ring === null || !history.repeats.admitReport(this.#lane.nowMs())) return;
+    const ranges = gapsRanges(view, offset, length);
+    const index = ranges === 0 ? null : ring.indexOf(gapsIndex(view, offset));
+    if (index === null) return;
+    this.#next = ledger.books[BOOKS.ACTIVITY];
+    native.book(handle, ACTIVITY.USER_TX_HISTORY);
+    for (let range = 0; range < ranges; range += 1) {
+      const first = gapFirst(view, offset, range);
+      this.#takeRange(history, ring, index, first, first + gapCount(view, offset, range));
+    }
+    this.#column.send(this.#next);
+    // Also where nothing was sent.
+    native.book(handle, this.#next);
+  }
+
+  /** A report spans no more counters than an index holds, so that looking at one is bounded. */
+  #takeRange(history: PeerHistory, ring: SentRing, index: SentIndex, first: number, end: number): void {
+    const last = Math.min(end - 1, index.newest);
+    for (let counter = Math.max(first, index.newest - SENT_DATAGRAMS_MAX + 1); counter <= last; counter += 1)
+      this.#takeCounter(history, ring, index, counter);
+  }
+
+  #takeCounter(history: PeerHistory, ring: SentRing, index: SentIndex, counter: number): void {
+    const nowMs = this.#lane.nowMs();
+    const slot = history.repeats.take(ring, index, counter, nowMs);
+    if (slot === -1) return;
+    const length = index.lengths[slot];
+    const path = history.choice.takeOther(index.paths[slot], length, nowMs);
+    index.paths[slot] = path;
+    this.#column.addDatagram(history.peer, ring.offsetOf(index.positions[slot]), length, path, this.#next);
+  }
+}
