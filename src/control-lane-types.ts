@@ -1,5 +1,6 @@
 /** What the control lane is given: its surroundings, and peers to add; and what it keeps of each peer. */
 import type { Logger } from './control/log.ts';
+import type { HistorySettings } from './history/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { LaneHandle } from './native/types.ts';
 import type { OffloadControlOptions, PeerChoice } from './offloads/offload-control.ts';
@@ -24,6 +25,8 @@ export interface PeerPlan {
   readonly announces?: boolean;
   /** Default CIPHER_DEFAULT. */
   readonly cipher?: CipherChoice;
+  /** Default null: it gets what WireGuard does. */
+  readonly history?: HistorySettings | null;
 }
 
 /** What changes of a peer; what is absent stays. */
@@ -34,6 +37,8 @@ export interface PeerUpdate extends Partial<PeerChoice> {
   /** 0 for off; switched on, one is sent at once. */
   readonly persistentKeepaliveSeconds?: number;
   readonly cipher?: CipherChoice;
+  /** Null: none any more. */
+  readonly history?: HistorySettings | null;
 }
 
 /** How the control lane reaches its surroundings; the device fills it in. */

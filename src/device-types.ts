@@ -4,6 +4,7 @@ import type { DeviceChange, DeviceSettings } from './control/device-change.ts';
 import type { Logger } from './control/log.ts';
 import type { Unanswered } from './control/name-watch.ts';
 import type { GigatunError } from './errors.ts';
+import type { HistoryStatus } from './ledger/history-figures.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
 import type { HeldOffload } from './offloads/lane-faults.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
@@ -78,6 +79,8 @@ export interface PeerStatus {
   readonly lastFailure: string | null;
   /** Cipher of the keypair in use, such as 'aes-256-gcm'; null while there is none. */
   readonly cipher: string | null;
+  /** Copies, repeats, parity and paths; null for a peer that has none of these. */
+  readonly history: HistoryStatus | null;
 }
 
 export interface DeviceStatus {

@@ -13,12 +13,14 @@ import type { DeviceChange, DeviceSettings, PeerChange } from './control/device-
 import { formatKey, publicKeyOf } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
 import type { Unanswered } from './control/name-watch.ts';
+import { heldGroupPeersCount, historiesOf, peersByCipher } from './control-figures.ts';
 import { ControlLane, nowMs } from './control-lane.ts';
 import type { ControlPeer } from './control-lane-types.ts';
 import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
 import { adoptTun, DeviceDescriptors, lanesOfAdopted } from './device-descriptors.ts';
+import { checkHistories } from './device-history-check.ts';
 import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
@@ -215,6 +217,7 @@ class TunnelDevice implements Device {
     const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
     const peersAfter = checkPeerCount(checked, known, own);
     if (peersAfter > peers.count) this.#memory.check(peersAfter);
+    checkHistories(peers.historiesAfter(change, checked), this.#settings.lanes);
     this.#changeSockets(change);
     peers.apply(change, checked);
   }
@@ -235,9 +238,10 @@ class TunnelDevice implements Device {
     return {
       interface: this.name,
       aead: this.#lanes[0]?.aead ?? '',
-      peersByCipher: this.#control?.peersByCipher() ?? {},
+      peersByCipher: this.#control === null ? {} : peersByCipher(this.#control),
       heldOffloads: this.#faults.held(),
-      heldGroupPeersCount: this.#control?.heldGroupPeersCount() ?? 0,
+      heldGroupPeersCount: this.#control === null ? 0 : heldGroupPeersCount(this.#control),
+      histories: this.#control === null ? [] : historiesOf(this.#control, nowMs()),
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
       ...this.#memory.figures(),
@@ -415,13 +419,14 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
-    else if (event.type === 'link') this.#lookAtLink();
+    else if (event.type === 'link') this.#linkChanged();
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
   #eachSecond(): void {
     this.#lookAtLink();
     this.#memory.watch();
+    this.#control?.histories.look(nowMs());
     this.#lookAtClock();
   }
 
@@ -432,6 +437,11 @@ class TunnelDevice implements Device {
     this.#settings.log.info('the machine was suspended: sessions start anew', { seconds: Math.round(sleptMs / 1_000) });
     this.#control?.goDown();
     this.#control?.goUp();
+  }
+
+  #linkChanged(): void {
+    this.#lookAtLink();
+    this.#control?.paths.linkChanged();
   }
 
   #lookAtLink(): void {

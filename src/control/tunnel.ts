@@ -15,7 +15,7 @@ import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
 import type { Applied } from './applied.ts';
 import type { RunCommand } from './command.ts';
 import type { LoadedConfig } from './config-load.ts';
-import type { DeviceConfig, Hooks, TunnelConfig } from './config-types.ts';
+import type { DeviceConfig, Hooks, LaneChoice, TunnelConfig } from './config-types.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
 import type { ControlServer } from './control-server.ts';
 import { runHooks } from './hooks.ts';
@@ -30,8 +30,18 @@ import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } fro
 import { Reloader } from './reloader.ts';
 import { type LookUp, lookUpAddresses, type ResolvedPeer, resolvePeers } from './resolve.ts';
 import { journalPath, prepareRunDirectory, socketPath } from './run-directory.ts';
+import type { ServiceManager } from './service-manager.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
-import { checkMtu, chooseMark, effectivePeers, hasDefaultRoute, LANES_DEFAULT } from './tunnel-settings.ts';
+import {
+  checkMtu,
+  chooseLanes,
+  chooseMark,
+  effectivePeers,
+  endpointsOf,
+  hasDefaultRoute,
+  memoryUse,
+  mtuReserve,
+} from './tunnel-settings.ts';
 
 /** What a tunnel needs of a device; `openDevice` gives more. */
 export interface TunnelDevice extends ReloadDevice {
@@ -70,10 +80,12 @@ export interface TunnelRequest {
   readonly config: TunnelConfig;
   /** Reads the file of `config` again, for a reload; absent: there is none. */
   readonly load?: () => LoadedConfig;
+  /** Told of each reload. */
+  readonly manager?: Pick<ServiceManager, 'reloading' | 'reloaded'>;
   /** Told behind each reload, which leaves behind what a start does. */
   readonly onReloaded?: () => void;
   /** Null: what the file says, else 1. */
-  readonly lanes: number | null;
+  readonly lanes: LaneChoice | null;
   /** Most resident memory, bytes; null or absent: what the file says, else no cap. */
   readonly memoryCapBytes?: number | null;
   /** Null: what the file says, else derived from the routes. */
@@ -168,7 +180,7 @@ export class Tunnel {
       ...{ name: request.name, run: tools.run, lookup, log: request.log, load: request.load ?? null },
       running: () => this.#runningTunnel(),
       applied: (plan) => this.#takeOver(plan),
-      finished: request.onReloaded,
+      ...{ manager: request.manager, finished: request.onReloaded },
     });
   }
 
@@ -268,8 +280,8 @@ export class Tunnel {
     const sizes = this.#sizes(config);
     const peers = await resolvePeers(effectivePeers(config), { report, lookup, signal: this.#signal });
     const fwmark = await chooseMark(config, null, run);
-    const endpoints = peers.flatMap(({ endpoint }) => endpoint ?? []);
-    const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, endpoints, fwmark));
+    const derived = { endpoints: peers.flatMap(endpointsOf), mark: fwmark, reserve: mtuReserve(peers) };
+    const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, derived));
     checkMtu(mtu, config);
     const { privateKey, listenPort } = config;
     const request = {
@@ -288,9 +300,9 @@ export class Tunnel {
   /** Refused here, before anything runs, if it cannot fit. */
   #sizes(config: TunnelConfig): { lanes: number; memoryCapBytes: number | null } {
     const { lanes: lanesAsked, memoryCapBytes: capAsked } = this.#request;
-    const lanes = lanesAsked ?? config.settings.lanes ?? LANES_DEFAULT;
+    const lanes = chooseLanes(lanesAsked ?? config.settings.lanes, config.peers);
     const memoryCapBytes = capAsked ?? config.settings.memoryCapBytes;
-    checkMemory(memoryCapBytes, { lanes, peers: config.peers.length });
+    checkMemory(memoryCapBytes, memoryUse(lanes, config.peers));
     return { lanes, memoryCapBytes };
   }
 

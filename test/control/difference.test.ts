@@ -20,7 +20,10 @@ function numeric({ endpoint }: PeerFileConfig): NumericEndpoint | null {
 }
 
 function deviceOf(config: TunnelConfig): ModelDevice {
-  return modelDevice({ ...config, peers: config.peers.map((peer) => ({ ...peer, endpoint: numeric(peer) })) });
+  return modelDevice({
+    ...config,
+    peers: config.peers.map(({ history: _, ...peer }) => ({ ...peer, endpoint: numeric(peer) })),
+  });
 }
 
 /** From a device that runs with one file to another file. */
@@ -28,7 +31,7 @@ function difference(device: ModelDevice, before: TunnelConfig, after: TunnelConf
   const matches = matchPeers(device.settings(), unpackPeers(packPeers(before.peers)), after.peers);
   const endpoints = matches.flatMap(({ key, moves, wanted }) => {
     const endpoint = wanted === null || !moves ? null : numeric(wanted);
-    return endpoint === null ? [] : [[key, endpoint] as const];
+    return endpoint === null ? [] : [[key, { endpoint, history: null }] as const];
   });
   return deviceDifference(device.settings(), after, matches, new Map(endpoints));
 }
