@@ -3,7 +3,14 @@
  * takes half a millisecond: a JWK would leave them behind in strings, which nobody can zero. Inside, they belong to
  * OpenSSL, which clears them when the KeyObject is collected. Public keys go the quick way, as JWK.
  */
-import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto';
 import { KEY_LENGTH } from './constants.ts';
 
 /** A private key and its public key (32 bytes). */
@@ -16,6 +23,14 @@ export interface DhKeyPair {
 const PRIVATE_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 /** A public key as JWK (RFC 8037), without the key itself. */
 const PUBLIC_JWK = { kty: 'OKP', crv: 'X25519' } as const;
+
+declare module 'node:crypto' {
+  /** Left out by @types/node: a public key encoded as JWK. */
+  function generateKeyPairSync(
+    type: 'x25519',
+    options: { readonly publicKeyEncoding: { readonly format: 'jwk' } },
+  ): { readonly privateKey: KeyObject; readonly publicKey: JsonWebKey };
+}
 
 /**
  * Makes a key pair of a private key, which is clamped as RFC 7748 says.
@@ -30,7 +45,7 @@ export function importKeyPair(privateKey: Uint8Array): DhKeyPair {
   const der = Buffer.concat([PRIVATE_PREFIX, privateKey]);
   const imported = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   der.fill(0);
-  return { privateKey: imported, publicKey: bytesOf(createPublicKey(imported)) };
+  return { privateKey: imported, publicKey: bytesOf(createPublicKey(imported).export({ format: 'jwk' })) };
 }
 
 /** The private key as 32 bytes, clamped as RFC 7748 says, which the caller zeroes. */
@@ -46,14 +61,17 @@ export function exportPrivateKey(privateKey: KeyObject): Uint8Array {
 /**
  * A new key pair from OpenSSL's own random numbers, for whoever drives the protocol: a tenth of what an import takes, and
  * the private key never lies in script's memory.
+ *
+ * The public key is asked for as JWK with the pair, never exported from its KeyObject afterwards: Node.js 20 holds the
+ * key's lock meanwhile, and if garbage is collected in that moment, the finished job that made the pair takes the same
+ * lock and waits for ever.
  */
 export function generateKeyPair(): DhKeyPair {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519');
+  const { privateKey, publicKey } = generateKeyPairSync('x25519', { publicKeyEncoding: { format: 'jwk' } });
   return { privateKey, publicKey: bytesOf(publicKey) };
 }
 
-function bytesOf(publicKey: KeyObject): Uint8Array {
-  const { x = '' } = publicKey.export({ format: 'jwk' });
+function bytesOf({ x = '' }: JsonWebKey): Uint8Array {
   return Uint8Array.from(Buffer.from(x, 'base64url'));
 }
 
