@@ -54,7 +54,14 @@ class Scene {
     };
     const settings = { privateKey: null, listenPort: 0, fwmark: 0, peers: [] };
     const figures = { status: () => ({ interface: 'wg0' }), snapshot: async () => ({}) };
-    return { ...figures, configure: () => undefined, settings: () => settings, close, closed };
+    return {
+      ...figures,
+      configure: () => undefined,
+      alsoTry: () => undefined,
+      settings: () => settings,
+      close,
+      closed,
+    };
   }
 
   expectClosed(): void {
