@@ -274,6 +274,7 @@ class TunnelDevice implements Device {
 
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
+    this.#link?.close();
     this.#faults.close();
     this.#peers?.close();
     this.#control?.close();
@@ -423,7 +424,7 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
-    else if (event.type === 'link') this.#lookAtLink();
+    else if (event.type === 'link') this.#link?.heard();
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 

@@ -87,6 +87,21 @@ describe('a daemon', () => {
     scene.expectClosed();
   });
 
+  it('has no file: a reload and its trial are refused, and it goes on', async () => {
+    const scene = new Scene();
+    const daemon = await scene.open();
+    const client = await ControlClient.connect(scene.directory, 'wg0');
+    for (const method of ['reload', 'difference'] as const)
+      expect(await rejectionOf(client.call(method))).toMatchObject({
+        code: 'CONFIG',
+        message: expect.stringContaining('no file to reload'),
+      });
+    expect(await client.call('status')).toEqual({ interface: 'wg0' });
+    client.close();
+    await daemon.close({ reason: 'enough', error: null });
+    scene.expectClosed();
+  });
+
   it('closes when its UAPI socket is removed, and with the error of a device that broke', async () => {
     const scene = new Scene();
     const daemon = await scene.open();
