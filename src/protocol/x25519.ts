@@ -3,14 +3,7 @@
  * takes half a millisecond: a JWK would leave them behind in strings, which nobody can zero. Inside, they belong to
  * OpenSSL, which clears them when the KeyObject is collected. Public keys go the quick way, as JWK.
  */
-import {
-  createPrivateKey,
-  createPublicKey,
-  diffieHellman,
-  generateKeyPairSync,
-  type JsonWebKey,
-  type KeyObject,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { KEY_LENGTH } from './constants.ts';
 
 /** A private key and its public key (32 bytes). */
@@ -23,14 +16,8 @@ export interface DhKeyPair {
 const PRIVATE_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 /** A public key as JWK (RFC 8037), without the key itself. */
 const PUBLIC_JWK = { kty: 'OKP', crv: 'X25519' } as const;
-
-declare module 'node:crypto' {
-  /** Left out by @types/node: a public key encoded as JWK. */
-  function generateKeyPairSync(
-    type: 'x25519',
-    options: { readonly publicKeyEncoding: { readonly format: 'jwk' } },
-  ): { readonly privateKey: KeyObject; readonly publicKey: JsonWebKey };
-}
+/** How a generated pair's public key comes out; the private key stays a KeyObject. */
+const PUBLIC_AS_JWK = { publicKeyEncoding: { format: 'jwk' } } as const;
 
 /**
  * Makes a key pair of a private key, which is clamped as RFC 7748 says.
@@ -62,16 +49,25 @@ export function exportPrivateKey(privateKey: KeyObject): Uint8Array {
  * A new key pair from OpenSSL's own random numbers, for whoever drives the protocol: a tenth of what an import takes, and
  * the private key never lies in script's memory.
  *
- * The public key is asked for as JWK with the pair, never exported from its KeyObject afterwards: Node.js 20 holds the
- * key's lock meanwhile, and if garbage is collected in that moment, the finished job that made the pair takes the same
- * lock and waits for ever.
+ * The public key has to come out with the pair. Exported later, it stops the process for good once in many thousand times:
+ * `export` holds the pair's lock while it makes strings, and if those start a garbage collection that finds the finished
+ * generation, Node.js locks again in its destructor (KeyPairGenConfig, src/crypto/crypto_keygen.h).
  */
 export function generateKeyPair(): DhKeyPair {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519', { publicKeyEncoding: { format: 'jwk' } });
-  return { privateKey, publicKey: bytesOf(publicKey) };
+  const made: { readonly privateKey: KeyObject; readonly publicKey: unknown } = generateKeyPairSync(
+    'x25519',
+    PUBLIC_AS_JWK,
+  );
+  const { publicKey } = made;
+  if (!isPublicJwk(publicKey)) throw new TypeError('expected the public key of a new X25519 pair as JWK, got none');
+  return { privateKey: made.privateKey, publicKey: bytesOf(publicKey) };
 }
 
-function bytesOf({ x = '' }: JsonWebKey): Uint8Array {
+function isPublicJwk(value: unknown): value is { readonly x: string } {
+  return typeof value === 'object' && value !== null && 'x' in value && typeof value.x === 'string';
+}
+
+function bytesOf({ x = '' }: { readonly x?: string }): Uint8Array {
   return Uint8Array.from(Buffer.from(x, 'base64url'));
 }
 
