@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
+import { ControlInitiations } from './control-initiations.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
@@ -17,7 +18,15 @@ import { DeviceMachine } from './protocol/device-machine.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
-import { PEER_CELL, peerCells, peerMemoryBytes, timesOf, watchedWord } from './tables/peers.ts';
+import {
+  PEER_CELL,
+  peerCells,
+  peerMemoryBytes,
+  type Transfer,
+  timesOf,
+  transferOf,
+  watchedWord,
+} from './tables/peers.ts';
 import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
 
@@ -31,7 +40,6 @@ const KEEPALIVE_SPREAD_MS = 1;
 
 /** What becomes of a handshake message while the interface is down. */
 const REFUSED: readonly Action[] = [{ kind: 'failed', peer: null, reason: 'bad message' }];
-const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
 
@@ -42,6 +50,7 @@ export class ControlLane {
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
   readonly #installs: PendingInstalls;
+  readonly initiations: ControlInitiations;
   readonly #peerMemory: Slab;
   /** Removed peers of which lanes may still speak. */
   readonly #removed: RetiredThings<ControlPeer>;
@@ -57,6 +66,11 @@ export class ControlLane {
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
     this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
+    this.initiations = new ControlInitiations({
+      candidates: options.candidates ?? (() => null),
+      send: (message, to, peer) => this.#sendTo(message, to, peer),
+      nowMs,
+    });
     this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes, indexWatcher } = options;
@@ -103,6 +117,7 @@ export class ControlLane {
     if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
     if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
     if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
+    if (endpoint !== undefined) this.initiations.stop(peer.id);
     if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
     if (persistentKeepaliveSeconds === undefined) return;
     peer.persistentKeepaliveSeconds = persistentKeepaliveSeconds;
@@ -113,6 +128,7 @@ export class ControlLane {
   removePeer(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    this.initiations.stop(peer.id);
     this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
     this.offloads.removePeer(peer.id);
     this.peers.delete(peer.id);
@@ -128,6 +144,7 @@ export class ControlLane {
 
   /** @param key 32 bytes, copied; null for none. Sessions start anew */
   setPrivateKey(key: Uint8Array | null): void {
+    this.initiations.close();
     this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
     this.tellIdentity();
     for (const peer of this.peers.values()) {
@@ -151,6 +168,7 @@ export class ControlLane {
   /** The interface is down: sessions are forgotten, nothing is due any more. */
   goDown(): void {
     this.#isUp = false;
+    this.initiations.close();
     for (const peer of this.peers.values()) {
       if (peer.timer !== null) clearTimeout(peer.timer);
       peer.timer = null;
@@ -219,36 +237,13 @@ export class ControlLane {
   }
 
   /** Bytes sent to and received from a peer, by all lanes and this one. */
-  transfer(peer: ControlPeer | undefined): { sentBytes: number; receivedBytes: number } {
-    let sentBytes = 0;
-    let receivedBytes = 0;
-    const cells = peer?.cells ?? NO_CELLS;
-    for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
-      sentBytes += cells[cell];
-      receivedBytes += cells[cell + 1];
-    }
-    return { sentBytes, receivedBytes };
-  }
-
-  /** Number of peers that have a keypair, by its cipher. */
-  peersByCipher(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const id of this.peers.keys()) {
-      const { cipher } = this.machine.status(id);
-      if (cipher !== null) counts[cipher] = (counts[cipher] ?? 0) + 1;
-    }
-    return counts;
-  }
-
-  /** Number of peers that get smaller datagram groups than the kernel takes. */
-  heldGroupPeersCount(): number {
-    let count = 0;
-    for (const id of this.peers.keys()) if (this.offloads.status(id).retrySeconds !== null) count += 1;
-    return count;
+  transfer(peer: ControlPeer | undefined): Transfer {
+    return transferOf(peer?.cells);
   }
 
   close(): void {
     this.offloads.close();
+    this.initiations.close();
     this.#installs.close();
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
     this.machine.close();
@@ -401,6 +396,7 @@ export class ControlLane {
         post({ type: 'dropStaged', peer: action.peer }, 'all');
         break;
       case 'endpoint':
+        this.initiations.stop(action.peer);
         this.#move(action.peer, action.endpoint);
         break;
       case 'clearTime':
@@ -475,18 +471,22 @@ export class ControlLane {
     this.#carryOut(rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
 
-  #send(action: Extract<Action, { kind: 'send' }>): void {
-    const peer = action.peer === null ? undefined : this.peers.get(action.peer);
-    if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
-    if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
+  #send({ message, peer: id, to, forgetSource }: Extract<Action, { kind: 'send' }>): void {
+    const peer = id === null ? undefined : this.peers.get(id);
+    if (peer !== undefined && forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
-    const to = action.to ?? peer?.endpoint ?? null;
+    if (peer !== undefined && to === null) this.initiations.send(peer, message, forgetSource);
+    else this.#sendTo(message, to, peer);
+  }
+
+  #sendTo(message: Uint8Array, to: Endpoint | null, peer: ControlPeer | undefined): boolean {
     if (to === null) {
       this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
-      return;
+      return false;
     }
-    if (this.#sender.send(action.message, to) && peer !== undefined)
-      peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += action.message.length;
+    const sent = this.#sender.send(message, to);
+    if (sent && peer !== undefined) peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
+    return sent;
   }
 }
 
