@@ -33,6 +33,8 @@ export interface HistoryBooks {
   readonly pathIntervals: readonly (readonly PathCounts[])[];
 }
 
+const EARLY_MS = 500;
+
 interface Moment {
   readonly atMs: number;
   readonly cells: Float64Array;
@@ -52,8 +54,8 @@ class Moments {
 
   add(moment: Moment): void {
     const last = this.#kept.at(-1);
-    // Timers are never exact: half a step early is no reason to wait for another one.
-    if (last !== undefined && moment.atMs - last.atMs < this.#stepMs * 0.5) return;
+    // Timers are never exact: what comes a little early is no reason to wait for another one.
+    if (last !== undefined && moment.atMs - last.atMs < this.#stepMs - EARLY_MS) return;
     this.#kept.push(moment);
     if (this.#kept.length > this.#most) this.#kept.shift();
   }
