@@ -25,7 +25,7 @@ export interface PeerPlan {
   readonly announces?: boolean;
   /** Default CIPHER_DEFAULT. */
   readonly cipher?: CipherChoice;
-  /** Default null: none. */
+  /** Default null: it gets what WireGuard does. */
   readonly history?: HistorySettings | null;
 }
 
@@ -37,7 +37,7 @@ export interface PeerUpdate extends Partial<PeerChoice> {
   /** 0 for off; switched on, one is sent at once. */
   readonly persistentKeepaliveSeconds?: number;
   readonly cipher?: CipherChoice;
-  /** Null for none. */
+  /** Null: none any more. */
   readonly history?: HistorySettings | null;
 }
 

@@ -10,9 +10,11 @@ import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
 import { HistoryControl } from './history/history-control.ts';
+import type { HistorySettings } from './history/settings.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
+import { PathControl, type PathPeer } from './path/path-control.ts';
 import { type Action, explainFailure } from './protocol/action.ts';
 import { CIPHER_DEFAULT } from './protocol/cipher.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
@@ -40,6 +42,7 @@ export class ControlLane {
   readonly machine: DeviceMachine;
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly offloads: OffloadControl;
+  readonly paths: PathControl;
   readonly histories: HistoryControl;
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
@@ -70,9 +73,11 @@ export class ControlLane {
       prefersAes,
       indexWatcher,
     });
-    this.histories = new HistoryControl(options.lanes, options.post);
+    this.histories = new HistoryControl(options.lanes);
     const transfer = (id: number): Transfer => transferOf(this.peers.get(id));
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
+    this.paths = this.#openPaths(options);
+    this.histories.pathFigures = (id) => this.paths.figures(id);
   }
 
   /**
@@ -89,8 +94,8 @@ export class ControlLane {
     }
     plans.forEach(({ publicKey, persistentKeepaliveSeconds, history = null, ...plan }, at) => {
       const { offloads = 'auto', announces = true } = plan;
-      this.histories.set(added[at].peer.id, history, nowMs());
       this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
+      if (history !== null) this.#setHistory(added[at].peer.id, history);
       this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
       if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
     });
@@ -106,13 +111,18 @@ export class ControlLane {
   /** Changes what is named of a peer. */
   changePeer(peer: ControlPeer, { presharedKey, endpoint, persistentKeepaliveSeconds, ...rest }: PeerUpdate): void {
     if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
-    if (rest.history !== undefined) this.histories.set(peer.id, rest.history, nowMs());
     if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
     if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
     if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
+    if (rest.history !== undefined) this.#setHistory(peer.id, rest.history);
     if (persistentKeepaliveSeconds === undefined) return;
     peer.persistentKeepaliveSeconds = persistentKeepaliveSeconds;
     this.#act(peer.id, this.machine.setPersistentKeepalive(peer.id, persistentKeepaliveSeconds, nowMs()));
+  }
+
+  #setHistory(id: number, history: HistorySettings | null): void {
+    this.paths.configure(id, formatKey(this.machine.peerPublicKey(id)), history);
+    this.histories.set(id, history, this.paths.memoryOf(id), nowMs());
   }
 
   /** Ends a peer: its keypairs are retired, lanes forget it. Its id and its memory are used again after a `mark`. */
@@ -121,6 +131,7 @@ export class ControlLane {
     peer.timer = null;
     this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
     this.offloads.removePeer(peer.id);
+    this.paths.removePeer(peer.id);
     this.histories.forget(peer.id);
     this.peers.delete(peer.id);
     this.#options.post({ type: 'unpeer', peer: peer.id }, 'all');
@@ -149,6 +160,7 @@ export class ControlLane {
     let at = 0;
     for (const peer of this.peers.values()) {
       this.machine.startPeer(peer.id);
+      this.paths.touch(peer.id);
       if (peer.persistentKeepaliveSeconds === 0) continue;
       this.#startKeepalive(peer, at);
       at += 1;
@@ -183,6 +195,11 @@ export class ControlLane {
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
+    this.#moveTo(peer, endpoint);
+    this.paths.placed(peer.id, endpoint);
+  }
+
+  #moveTo(peer: ControlPeer, endpoint: Endpoint): void {
     if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
     peer.endpointSerial += 1;
@@ -204,6 +221,7 @@ export class ControlLane {
         break;
       case 'control':
         this.offloads.take(event.peer, event.message);
+        this.paths.take(event);
         break;
       case 'groupsRefused':
         this.offloads.refused(event.peer, event.errno, event.offUntilMs);
@@ -227,6 +245,7 @@ export class ControlLane {
 
   close(): void {
     this.offloads.close();
+    this.paths.close();
     this.#installs.close();
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
     this.machine.close();
@@ -306,7 +325,9 @@ export class ControlLane {
   #roamed({ peer: id, endpoint, serial }: Extract<LaneEvent, { type: 'roamed' }>, lane: number): void {
     const peer = this.peers.get(id);
     if (peer === undefined || serial !== peer.endpointSerial) return;
-    if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(id);
+    const isPath = this.paths.knows(id, endpoint);
+    if (this.paths.moved(id, endpoint)) return;
+    if (!isPath && !isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(id);
     peer.endpoint = endpoint;
     this.#options.post({ type: 'endpoint', peer: id, endpoint, serial }, { except: lane });
   }
@@ -331,6 +352,7 @@ export class ControlLane {
     peer.timer = null;
     if (!this.#isUp) return;
     this.offloads.touch(peer.id);
+    this.paths.touch(peer.id);
     this.#carryOut(this.machine.activity(peer.id, timesOf(peer.cells), nowMs(), Date.now()));
     const waitMs = this.machine.nextDeadlineMs(peer.id) - nowMs();
     const { KEEPALIVE_TIMEOUT_MS } = this.#options.timing;
@@ -403,7 +425,9 @@ export class ControlLane {
   /** A handshake message that came from where the peer was tells the lanes nothing. */
   #move(id: number, endpoint: Endpoint): void {
     const peer = this.peers.get(id);
-    if (peer !== undefined && !isSameEndpoint(peer.endpoint, endpoint)) this.setEndpoint(peer, endpoint);
+    if (peer === undefined) return;
+    this.paths.handshake(id, endpoint);
+    if (!isSameEndpoint(peer.endpoint, endpoint) && !this.paths.moved(id, endpoint)) this.#moveTo(peer, endpoint);
   }
 
   #clearTime(id: number, time: 'unansweredSinceMs' | 'owedSinceMs'): void {
@@ -458,13 +482,55 @@ export class ControlLane {
     if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
     if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
-    const to = action.to ?? peer?.endpoint ?? null;
-    if (to === null) {
-      this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
+    const paths = peer === undefined ? null : this.#pathsOf(action, peer.id);
+    if (peer !== undefined && paths !== null) {
+      for (const to of paths) this.#sendTo(action.message, to, peer, true);
       return;
     }
-    if (this.#sender.send(action.message, to) && peer !== undefined)
-      peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += action.message.length;
+    const to = action.to ?? peer?.endpoint ?? null;
+    if (to === null) this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
+    else this.#sendTo(action.message, to, peer, false);
+  }
+
+  /** Where the paths of a peer that has any say that a handshake message goes. */
+  #pathsOf({ to }: Extract<Action, { kind: 'send' }>, id: number): readonly Endpoint[] | null {
+    if (to === null) return this.paths.handshakeEndpoints(id);
+    return this.paths.knows(id, to) ? [this.paths.answerEndpoint(id, to)] : null;
+  }
+
+  #sendTo(message: Uint8Array, to: Endpoint, peer: ControlPeer | undefined, isPath: boolean): void {
+    if (this.#sender.send(message, to, isPath) && peer !== undefined)
+      peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
+  }
+
+  #openPaths({ lanes, log, post }: ControlLaneOptions): PathControl {
+    return new PathControl({
+      ...{ lanes, log, post, nowMs },
+      peer: (id) => this.#pathPeer(id),
+      capabilities: (id) => this.offloads.capabilities(id),
+      offer: (id, capabilities) => this.offloads.offer(id, capabilities),
+      move: (id, endpoint) => {
+        const peer = this.peers.get(id);
+        if (peer !== undefined) this.#moveTo(peer, endpoint);
+      },
+      wantHandshake: (id) => {
+        if (this.#isUp) this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now()));
+      },
+      rest: (id) => {
+        const watched = this.peers.get(id)?.watched;
+        if (watched !== undefined) Atomics.store(watched, 0, 0);
+      },
+    });
+  }
+
+  #pathPeer(id: number): PathPeer | null {
+    const peer = this.peers.get(id);
+    if (peer === undefined) return null;
+    const { endpoint, cells, persistentKeepaliveSeconds } = peer;
+    const { sentBytes, receivedBytes } = transferOf(peer);
+    const bytes = sentBytes + receivedBytes;
+    const unansweredSinceMs = cells[PEER_CELL.UNANSWERED_SINCE_MS];
+    return { isUp: this.#isUp, endpoint, unansweredSinceMs, persistentKeepaliveSeconds, bytes };
   }
 }
 

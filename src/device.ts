@@ -419,7 +419,7 @@ class TunnelDevice implements Device {
   #take(event: LaneEvent, lane: number): void {
     if (this.#closing !== null) return;
     if (event.type === 'gone') void this.#end({ reason: event.message, error: null });
-    else if (event.type === 'link') this.#lookAtLink();
+    else if (event.type === 'link') this.#linkChanged();
     else if (!this.#faults.take(event, lane)) this.#control?.take(event, lane);
   }
 
@@ -437,6 +437,11 @@ class TunnelDevice implements Device {
     this.#settings.log.info('the machine was suspended: sessions start anew', { seconds: Math.round(sleptMs / 1_000) });
     this.#control?.goDown();
     this.#control?.goUp();
+  }
+
+  #linkChanged(): void {
+    this.#lookAtLink();
+    this.#control?.paths.linkChanged();
   }
 
   #lookAtLink(): void {

@@ -11,6 +11,7 @@ import { BOOKS } from './native/layout.ts';
 import type { Addon, LaneHandle } from './native/types.ts';
 import { Backoff } from './offloads/backoff.ts';
 import type { Arena } from './packet/arena.ts';
+import { RegionPool } from './packet/region-pool.ts';
 import type { Timing } from './protocol/constants.ts';
 import { emptyTable } from './tables/allowed-ips.ts';
 import type { LaneEvent } from './tables/lane-messages.ts';
@@ -37,6 +38,18 @@ export interface LaneLimits {
   mtu: number;
 }
 
+/** What histories send of their own accord. Never while a batch is being filled. */
+export interface HistorySender {
+  /**
+   * Seals and sends a message whose plaintext lies in the arena; false without a keypair or an endpoint.
+   *
+   * @param path NO_PATH: as data goes; such a message may be repeated when the peer misses it
+   */
+  sendMessage(peer: LanePeer, offset: number, length: number, path: number): boolean;
+  /** Answers the body of a report of gaps, which lies in the arena. */
+  takeGaps(peer: LanePeer, offset: number, length: number): void;
+}
+
 export class LaneContext {
   readonly native: Addon;
   readonly handle: LaneHandle;
@@ -53,6 +66,12 @@ export class LaneContext {
   readonly roamed: Set<LanePeer> = new Set();
   /** Histories of the peers that have any. */
   readonly histories: Set<PeerHistory> = new Set();
+  /** Memory for them. */
+  readonly historyPool: RegionPool;
+  /** How they send; the outbound path sets it. */
+  sender: HistorySender | null = null;
+  /** CLOCK_MONOTONIC ms before which nothing is due for any of them. */
+  dueMs: number = Number.POSITIVE_INFINITY;
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */
@@ -82,12 +101,18 @@ export class LaneContext {
     this.timing = timing;
     this.limits = limits;
     this.notify = notify;
+    this.historyPool = new RegionPool(arena.histories, arena.historiesLength);
     this.superKinds = new SuperKinds(limits.tcpSuperPackets, limits.udpSuperPackets);
   }
 
   /** The lane's clock, CLOCK_MONOTONIC ms: the last switch of activity, which is never more than a stage ago. */
   nowMs(): number {
     return this.ledger.books[BOOKS.NOW_NS] / 1e6;
+  }
+
+  /** Something is due for a history at that time, CLOCK_MONOTONIC ms. */
+  expectDue(dueMs: number): void {
+    if (dueMs < this.dueMs) this.dueMs = dueMs;
   }
 
   /** Asks the control lane for a handshake with this peer. */

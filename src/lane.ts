@@ -10,6 +10,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { PeerHistory } from './history/peer-history.ts';
+import { RINGS_BYTES_MAX } from './history/settings.ts';
 import { HandshakeGate } from './inbound/handshake-gate.ts';
 import { InboundPath } from './inbound/receive.ts';
 import { LaneContext, type LaneLimits } from './lane-context.ts';
@@ -87,7 +88,7 @@ class Lane {
     this.#handshakesPending = new Int32Array(start.handshakesPending);
     const stagedPacketBytes = Math.ceil((start.limits.mtu + STAGED_SLACK) / 16) * 16;
     const stagedPackets = stagedPacketBytes > STAGED_LONG_BYTES ? STAGED_PER_PEER : STAGED_PACKETS;
-    const arena = new Arena(stagedPackets * stagedPacketBytes);
+    const arena = new Arena(stagedPackets * stagedPacketBytes, RINGS_BYTES_MAX);
     const ledger = new Ledger(start.page);
     const { tunFd, udp4Fd, udp6Fd, aead, bookTime } = start;
     const watchesLink = start.index === 0;
@@ -144,9 +145,23 @@ class Lane {
     this.#context.notify({ type: 'gone', message });
   }
 
-  /** For ever, unless the control lane is still to be told of roaming. */
+  /** For ever, unless the control lane is still to be told of roaming, or something is due for a history. */
   #waitMs(): number {
-    return this.#context.roamed.size === 0 ? -1 : ROAM_INTERVAL_MS;
+    const { roamed, dueMs } = this.#context;
+    const roamMs = roamed.size === 0 ? Number.POSITIVE_INFINITY : ROAM_INTERVAL_MS;
+    if (dueMs === Number.POSITIVE_INFINITY) return roamMs === Number.POSITIVE_INFINITY ? -1 : roamMs;
+    return Math.max(0, Math.min(roamMs, Math.ceil(dueMs - this.#context.nowMs())));
+  }
+
+  /** Does what is due for histories; `dueMs` may have been early. */
+  #obeyClock(): void {
+    const nowMs = this.#context.nowMs();
+    this.#context.dueMs = Number.POSITIVE_INFINITY;
+    for (const history of this.#context.histories) {
+      if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
+      if (history.sendDueMs <= nowMs) this.#outbound.sendDue(history, nowMs);
+      this.#context.expectDue(history.dueMs);
+    }
   }
 
   #tellRoamed(): void {
@@ -163,6 +178,7 @@ class Lane {
 
   #endTurn(): void {
     const { ledger } = this.#context;
+    if (this.#context.dueMs <= this.#context.nowMs()) this.#obeyClock();
     if (this.#context.roamed.size > 0) this.#tellRoamed();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
@@ -273,7 +289,7 @@ class Lane {
         this.#outbound.keepalive(peer);
         break;
       case 'control':
-        this.#outbound.sendControl(peer, command.groups);
+        this.#outbound.sendControl(peer, command.groups, command.path);
         break;
       case 'history':
         this.#setHistory(peer, command);
@@ -293,12 +309,14 @@ class Lane {
       return;
     }
     peer.history ??= new PeerHistory(peer, memory, this.#index);
-    peer.history.settings = settings;
+    peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);
   }
 
   #dropHistory(peer: LanePeer): void {
-    if (peer.history !== null) this.#context.histories.delete(peer.history);
+    if (peer.history === null) return;
+    this.#context.histories.delete(peer.history);
+    peer.history.close(this.#context.historyPool);
     peer.history = null;
   }
 

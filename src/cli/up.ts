@@ -97,11 +97,12 @@ function privilegeNeeds({ listenPort, interface: { hooks } }: TunnelConfig, opti
 }
 
 function requestOf({ name, path, config }: LoadedConfig, options: UpOptions, request: ServiceStart): TunnelRequest {
-  const { channel, log, signal, force } = request;
+  const { channel, log, manager, signal, force } = request;
   return {
     name,
     config,
     load: () => loadConfig(path),
+    manager,
     onReloaded: releaseMemory,
     lanes: options.lanes ?? null,
     memoryCapBytes: options.memory ?? null,

@@ -30,6 +30,7 @@ import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } fro
 import { Reloader } from './reloader.ts';
 import { type LookUp, lookUpAddresses, type ResolvedPeer, resolvePeers } from './resolve.ts';
 import { journalPath, prepareRunDirectory, socketPath } from './run-directory.ts';
+import type { ServiceManager } from './service-manager.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
 import {
   checkMtu,
@@ -79,6 +80,8 @@ export interface TunnelRequest {
   readonly config: TunnelConfig;
   /** Reads the file of `config` again, for a reload; absent: there is none. */
   readonly load?: () => LoadedConfig;
+  /** Told of each reload. */
+  readonly manager?: Pick<ServiceManager, 'reloading' | 'reloaded'>;
   /** Told behind each reload, which leaves behind what a start does. */
   readonly onReloaded?: () => void;
   /** Null: what the file says, else 1. */
@@ -177,7 +180,7 @@ export class Tunnel {
       ...{ name: request.name, run: tools.run, lookup, log: request.log, load: request.load ?? null },
       running: () => this.#runningTunnel(),
       applied: (plan) => this.#takeOver(plan),
-      finished: request.onReloaded,
+      ...{ manager: request.manager, finished: request.onReloaded },
     });
   }
 

@@ -19,7 +19,9 @@ export const PATH_CELL = {
   /** Counters newer ones of the path overtook, and the most by which one was overtaken. */
   LATE: 7,
   REORDER_MAX: 8,
-  CELLS: 9,
+  /** Datagrams that the kernel did not take for the path. */
+  UDP_TX_FAILED: 9,
+  CELLS: 10,
 } as const;
 
 /** Cells of a lane's block that are the peer's, before those of its paths. */
@@ -54,7 +56,15 @@ export const HISTORY_CELL = {
   TOO_LATE: 18,
   /** Sum of ms from noticing a gap to its repair. */
   REPAIR_MS: 19,
-  CELLS: 24,
+  /** The most by which a counter that came by itself was overtaken. */
+  REORDER_MAX: 22,
+  /** Remade from parity, but not authentic, or not missing any more. */
+  REMADE_REFUSED: 23,
+  /** Copies and repeats that the kernel did not take. */
+  AGAIN_FAILED: 20,
+  /** Bytes of the ring that keeps what was sent; 0: none. No total. */
+  RING_BYTES: 21,
+  CELLS: 32,
 } as const;
 
 const BLOCK_CELLS = HISTORY_CELL.CELLS + PATHS_MAX * PATH_CELL.CELLS;

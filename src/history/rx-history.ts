@@ -1,6 +1,9 @@
 /**
  * RX history: which transport counters of a keypair arrived. Authentic messages that are new become `fresh`; duplicates
  * and those behind the replay window (RFC 6479) end here. The keypair's lock is taken once per run.
+ *
+ * Of a peer with histories it is also noted over which path what came, what is missing, and what came late
+ * (`rx-state.ts`); what had been given up is dropped when it comes after all.
  */
 import type { InboundBatch } from '../inbound/batch.ts';
 import type { LaneContext } from '../lane-context.ts';
@@ -9,6 +12,8 @@ import { UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { acceptCounter, REPLAY_DUPLICATE, REPLAY_NEW } from '../protocol/replay-window.ts';
 import { NEWEST_RECEIVED, RECEIVED_COUNT } from '../tables/keypair-memory.ts';
+import type { LaneKeypair } from '../tables/peers.ts';
+import type { PeerHistory } from './peer-history.ts';
 
 /** Marks each message of a batch as fresh or not; it was just unsealed. */
 export function recordReceived(lane: LaneContext, batch: InboundBatch): void {
@@ -18,6 +23,10 @@ export function recordReceived(lane: LaneContext, batch: InboundBatch): void {
 function recordRun(lane: LaneContext, batch: InboundBatch, run: number): void {
   const keypair = batch.runKeypairs[run];
   if (keypair === null) return;
+  if (keypair.peer.history !== null) {
+    recordWatched(lane, batch, run, keypair, keypair.peer.history);
+    return;
+  }
   const { words, unseals } = lane.arena;
   const { counters, fresh } = batch;
   const { drops, counts } = lane.ledger;
@@ -38,3 +47,45 @@ function recordRun(lane: LaneContext, batch: InboundBatch, run: number): void {
   memory.unlock();
   counts[COUNTER.UDP_RX_UNIQ] += freshCount;
 }
+
+function recordWatched(
+  lane: LaneContext,
+  batch: InboundBatch,
+  run: number,
+  keypair: LaneKeypair,
+  history: PeerHistory,
+): void {
+  const { words, unseals } = lane.arena;
+  const { counters, fresh } = batch;
+  const { drops, counts } = lane.ledger;
+  const { memory } = keypair;
+  const { rx } = history;
+  const end = batch.runEnds[run];
+  const path = batch.isRemade ? batch.remadePath : history.pathOf(words, batch.runSources[run] >> 2);
+  const before = memory.counters[NEWEST_RECEIVED];
+  rx.beginRun(keypair, before, path, batch.isRemade, lane.nowMs());
+  let newCount = 0;
+  memory.lock();
+  for (let message = run === 0 ? 0 : batch.runEnds[run - 1]; message < end; message += 1) {
+    fresh[message] = 0;
+    const length = words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT];
+    if (length < 0) continue;
+    const expected = memory.counters[NEWEST_RECEIVED];
+    const verdict = acceptCounter(memory.window, memory.counters, NEWEST_RECEIVED, counters[message]);
+    const outcome = rx.take(verdict, counters[message], expected, length);
+    if (verdict === REPLAY_NEW) newCount += 1;
+    if (outcome === REPLAY_NEW) fresh[message] = 1;
+    else if (!batch.isRemade) drops[DROP_OF[outcome]] += 1;
+  }
+  memory.counters[RECEIVED_COUNT] += newCount;
+  memory.unlock();
+  batch.runPaths[run] = path;
+  batch.runNewest[run] = rx.hasNewest ? 1 : 0;
+  counts[COUNTER.UDP_RX_UNIQ] += rx.freshCount;
+  counts[COUNTER.REPAIRED_RX] += rx.repaired;
+  rx.endRun();
+  lane.dueMs = Math.min(lane.dueMs, history.receiveDueMs);
+}
+
+/** By outcome: REPLAY_DUPLICATE, REPLAY_TOO_OLD, RX_TOO_LATE. */
+const DROP_OF: readonly number[] = [0, DROP.IN_REPLAY, DROP.IN_TOO_OLD, DROP.IN_TOO_LATE];

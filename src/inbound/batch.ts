@@ -3,6 +3,7 @@
  * UNSEAL descriptors of the arena; nothing is allocated after construction.
  */
 import { LIMIT } from '../packet/arena.ts';
+import { NO_PATH } from '../path/path-types.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 
 export class InboundBatch {
@@ -18,6 +19,12 @@ export class InboundBatch {
   readonly runSources: Int32Array = new Int32Array(LIMIT.UNSEALS);
   /** Number of the message behind the run's last. */
   readonly runEnds: Int32Array = new Int32Array(LIMIT.UNSEALS);
+  /** Only of runs whose peer has histories: the path it came over, and whether it brought a counter that is newer than all. */
+  readonly runPaths: Int32Array = new Int32Array(LIMIT.UNSEALS);
+  readonly runNewest: Uint8Array = new Uint8Array(LIMIT.UNSEALS);
+  /** Made from parity by this lane, for this path: nothing of it was received. */
+  isRemade = false;
+  remadePath: number = NO_PATH;
 
   /** Counts one more message, whose descriptor and counter were filled in, to the latest run or to a new one. */
   append(keypair: LaneKeypair, source: number): void {
@@ -36,5 +43,6 @@ export class InboundBatch {
     for (let run = 0; run < this.runs; run += 1) this.runKeypairs[run] = null;
     this.runs = 0;
     this.messages = 0;
+    this.isRemade = false;
   }
 }

@@ -9,6 +9,7 @@
  * its tag was found good.
  */
 
+import type { PeerHistory } from '../history/peer-history.ts';
 import { recordReceived } from '../history/rx-history.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
@@ -64,6 +65,14 @@ export class InboundPath {
       this.#parse((arena.receives >> 2) + receive * UDP_RECEIVE.WORDS);
     this.#process();
     return receives;
+  }
+
+  /** Does for a peer what time has come for: asks for what is missing, or gives it up. */
+  due(history: PeerHistory): void {
+    const { native, handle } = this.#lane;
+    native.book(handle, ACTIVITY.USER_RX_HISTORY);
+    history.rx.due(this.#lane);
+    native.book(handle, ACTIVITY.USER_CONTROL);
   }
 
   /** Walks the datagrams of one receive, whose descriptor starts at a word. */

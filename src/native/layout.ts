@@ -79,8 +79,8 @@ export const UDP_SEND = {
   PEER: 7,
   /** Path of the peer, or -1; not read by native code. */
   PATH: 8,
-  /** Whether the group is copied (1) or not (0); not read by native code. */
-  COPIED: 9,
+  /** What histories have to know of the group; not read by native code. */
+  MARKS: 9,
   WORDS: 10,
 } as const;
 

@@ -5,36 +5,50 @@
  *
  *     readTun -> inspect -> route -> split -> seal (place) -> [flush: AEAD -> TX history -> send]
  */
+import type { PeerHistory } from '../history/peer-history.ts';
 import { recordSent } from '../history/tx-history.ts';
-import type { LaneContext } from '../lane-context.ts';
+import type { HistorySender, LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { BOOKS, TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { outerTrafficClass } from '../packet/ecn.ts';
+import { NO_PATH } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
+import { AgainColumn } from './again.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
 import { sealControl } from './control.ts';
+import { sendCopies } from './copy.ts';
+import { sendDelayed } from './delayed.ts';
+import { closeGroup } from './group.ts';
+import { keepGroups } from './keep.ts';
 import { isOwnDatagram } from './loop.ts';
+import { sealMessage, writeTail } from './message.ts';
 import { QueueControl } from './queue-control.ts';
+import { Repeater } from './repeat.ts';
 import { routePacket } from './route.ts';
 import { sealKeepalive, sealRun, usableKeypair } from './seal.ts';
-import { closeGroup, sendGroups } from './send.ts';
+import { SENDING, sendGroups } from './send.ts';
 import { INSPECT, inspect, isTcp, markCongestion, SuperPacket, splitSegments } from './split.ts';
 import { StagedPackets } from './stage.ts';
 
-export class OutboundPath {
+export class OutboundPath implements HistorySender {
   readonly #lane: LaneContext;
   readonly #batch: OutboundBatch;
   readonly #packet: SuperPacket = new SuperPacket();
   readonly #staged: StagedPackets;
   readonly #queue: QueueControl = new QueueControl();
+  readonly #copies: AgainColumn;
+  readonly #repeater: Repeater;
 
   /** `stagedPacketBytes`: longest inner packet that may wait for a keypair. */
   constructor(lane: LaneContext, stagedPacketBytes: number) {
     this.#lane = lane;
     this.#batch = new OutboundBatch(lane.arena);
     this.#staged = new StagedPackets(lane, stagedPacketBytes);
+    this.#copies = new AgainColumn(lane, SENDING.COPY);
+    this.#repeater = new Repeater(lane);
+    lane.sender = this;
   }
 
   /** Moves one batch from the TUN; returns how many reads brought something. Throws when the TUN is gone. */
@@ -79,9 +93,32 @@ export class OutboundPath {
     if (sealKeepalive(this.#lane, this.#batch, peer)) this.#flush();
   }
 
-  /** Sends control messages, each list as one datagram group; without a keypair or an endpoint they are left out. */
-  sendControl(peer: LanePeer, groups: readonly (readonly Uint8Array[])[]): void {
-    for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group)) this.#flush();
+  /**
+   * Sends control messages, each list as one datagram group; without a keypair or an endpoint they are left out.
+   *
+   * @param path of the peer; NO_PATH: as data goes
+   */
+  sendControl(peer: LanePeer, groups: readonly (readonly Uint8Array[])[], path: number = NO_PATH): void {
+    for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group, path)) this.#flush();
+  }
+
+  sendMessage(peer: LanePeer, offset: number, length: number, path: number): boolean {
+    const isSealed = sealMessage(this.#lane, this.#batch, peer, offset, length, path);
+    if (isSealed) this.#flush();
+    return isSealed;
+  }
+
+  takeGaps({ history }: LanePeer, offset: number, length: number): void {
+    if (history !== null) this.#repeater.take(history, offset, length);
+  }
+
+  /** Sends what is due for a peer: copies that waited, tails, parity. */
+  sendDue(history: PeerHistory, nowMs: number): void {
+    sendDelayed(this.#lane, this.#copies, history, nowMs);
+    if (history.tails.take(nowMs))
+      this.sendMessage(history.peer, this.#lane.arena.controlOut, writeTail(this.#lane), NO_PATH);
+    const { sealedWatch } = history;
+    if (sealedWatch !== null && sealedWatch.dueMs <= nowMs) sealedWatch.onDue(history, nowMs);
   }
 
   dropStaged(peer: LanePeer): void {
@@ -141,7 +178,8 @@ export class OutboundPath {
     const batch = this.#batch;
     const packet = this.#packet;
     const longest = packet.headerLength + Math.min(packet.segmentPayload, packet.payloadLength) + SEALED_OVERHEAD_MAX;
-    const outRoom = arena.udpOut + arena.udpOutLength - batch.outEnd;
+    // Rings have room for as much as the arena has.
+    const outRoom = arena.udpOutLength - batch.outBytes;
     const headerRoom = arena.segmentHeaders + arena.segmentHeadersLength - batch.headerEnd;
     const headerStride = (packet.headerLength + 15) & ~15;
     const byHeaders = packet.payloadLength === 0 ? LIMIT.SEALS : Math.floor(headerRoom / headerStride);
@@ -152,12 +190,21 @@ export class OutboundPath {
     const { native, handle, arena } = this.#lane;
     const batch = this.#batch;
     if (batch.segments > 0) {
-      closeGroup(arena, batch);
+      closeGroup(this.#lane, batch);
       native.seal(handle, arena.seals, batch.segments, ACTIVITY.USER_TX_HISTORY);
       recordSent(this.#lane, batch);
+      if (batch.hasHistory) keepGroups(this.#lane, batch);
       sendGroups(this.#lane, batch);
+      if (batch.hasHistory) sendCopies(this.#lane, batch);
     }
+    const { hasWatch } = batch;
     batch.clear();
+    if (hasWatch) this.#tellWatches();
+  }
+
+  /** Whoever makes parity may send it now that the batch is empty. */
+  #tellWatches(): void {
+    for (const history of this.#lane.histories) history.sealedWatch?.onSent(history);
   }
 }
 

@@ -7,6 +7,7 @@
  * Without a usable keypair the run is staged and a handshake asked for.
  */
 
+import { WEIGHTED_GROUP_DATAGRAMS } from '../history/path-choice.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
 import { SEAL } from '../native/layout.ts';
@@ -20,8 +21,9 @@ import {
 } from '../protocol/constants.ts';
 import { paddedLength } from '../protocol/padding.ts';
 import type { LaneKeypair, LanePeer } from '../tables/peers.ts';
-import type { OutboundBatch } from './batch.ts';
-import { appendDatagram, closeGroup } from './send.ts';
+import { type OutboundBatch, RUN } from './batch.ts';
+import { appendDatagram, closeGroup } from './group.ts';
+import { beginRun } from './keep.ts';
 import type { StagedPackets } from './stage.ts';
 
 /** Segments [first, batch.segments) are for `peer`: turns them into datagrams, stages or drops them. */
@@ -37,14 +39,14 @@ export function sealRun(
     staged.add(peer, batch, first);
     batch.segments = first;
     lane.wantHandshake(peer);
-  } else if (peer.endpoint[0] === 0) dropRun(lane, batch, first, DROP.OUT_NO_ENDPOINT);
+  } else if (!hasEndpoint(peer)) dropRun(lane, batch, first, DROP.OUT_NO_ENDPOINT);
   else sealWith(lane, batch, keypair, first);
 }
 
 /** An empty transport message; false if there is no keypair or endpoint to send it with. */
 export function sealKeepalive(lane: LaneContext, batch: OutboundBatch, peer: LanePeer): boolean {
   const keypair = usableKeypair(lane, peer);
-  if (keypair === null || peer.endpoint[0] === 0) return false;
+  if (keypair === null || !hasEndpoint(peer)) return false;
   const { words, seals, segmentHeaders } = lane.arena;
   const first = batch.segments;
   const seal = (seals >> 2) + first * SEAL.WORDS;
@@ -53,7 +55,10 @@ export function sealKeepalive(lane: LaneContext, batch: OutboundBatch, peer: Lan
   words[seal + SEAL.PAYLOAD_OFFSET] = segmentHeaders;
   words[seal + SEAL.CHECKSUM_START] = -1;
   batch.segments += 1;
-  if (!sealWith(lane, batch, keypair, first)) return false;
+  batch.kind = RUN.KEEPALIVE;
+  const isSealed = sealWith(lane, batch, keypair, first);
+  batch.kind = RUN.DATA;
+  if (!isSealed) return false;
   batch.runData[batch.runs - 1] = 0;
   lane.ledger.counts[COUNTER.KEEPALIVE_TX] += 1;
   return true;
@@ -67,6 +72,11 @@ export function usableKeypair(lane: LaneContext, peer: LanePeer): LaneKeypair | 
   if (ageMs >= lane.timing.REJECT_AFTER_TIME_MS) return null;
   if (keypair.initiator && ageMs >= lane.timing.REKEY_AFTER_TIME_MS) lane.wantHandshake(peer);
   return keypair;
+}
+
+/** Whether there is an address to send to. */
+export function hasEndpoint({ endpoint, history }: LanePeer): boolean {
+  return endpoint[0] !== 0 || (history?.hasPath ?? false);
 }
 
 function dropRun(lane: LaneContext, batch: OutboundBatch, first: number, reason: number): void {
@@ -84,6 +94,7 @@ export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneK
     return false;
   }
   const bytes = placeDatagrams(lane, batch, keypair, first, counter);
+  batch.outBytes += bytes;
   batch.runPeers[batch.runs] = keypair.peer;
   batch.runDatagrams[batch.runs] = count;
   batch.runBytes[batch.runs] = bytes;
@@ -93,10 +104,10 @@ export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneK
 }
 
 /** Most datagrams in one group to a peer, by what the kernel, the path and the configuration allow. */
-function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
-  return Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()
-    ? 1
-    : Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
+export function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
+  if (Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()) return 1;
+  const most = Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
+  return peer.history?.choice.isWeighted ? Math.min(most, WEIGHTED_GROUP_DATAGRAMS) : most;
 }
 
 /** Writes transport headers and the rest of the SEAL descriptors; returns the bytes of all datagrams. */
@@ -111,9 +122,10 @@ function placeDatagrams(
   const { peer, remoteIndex, sendKeySlot } = keypair;
   const { mtu } = lane.limits;
   const datagramsMax = groupDatagramsMax(lane, peer);
+  if (peer.history !== null || batch.hasHistory) beginRun(lane, batch, peer, first);
+  if (batch.groupPeer !== peer || batch.groupTrafficClass !== batch.trafficClass) closeGroup(lane, batch);
   const start = batch.outEnd;
   let seal = (seals >> 2) + first * SEAL.WORDS;
-  if (batch.groupPeer !== peer || batch.groupTrafficClass !== batch.trafficClass) closeGroup(lane.arena, batch);
   batch.groupTrafficClass = batch.trafficClass;
   for (let segment = first; segment < batch.segments; segment += 1) {
     const counter = firstCounter + (segment - first);
@@ -130,8 +142,9 @@ function placeDatagrams(
     words[seal + SEAL.NONCE_HIGH] = high;
     words[seal + SEAL.PADDED_LENGTH] = padded;
     words[seal + SEAL.OUT_OFFSET] = datagram + TRANSPORT_HEADER_LENGTH;
-    appendDatagram(lane.arena, batch, peer, TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH, datagramsMax);
+    appendDatagram(lane, batch, peer, TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH, datagramsMax);
     seal += SEAL.WORDS;
   }
+  batch.ring?.commit(batch.outEnd);
   return batch.outEnd - start;
 }

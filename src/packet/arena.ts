@@ -73,9 +73,16 @@ export class Arena {
   readonly udpInLength: number;
   readonly staged: number;
   readonly stagedLength: number;
+  readonly controlOut: number;
+  readonly controlOutLength: number;
+  readonly histories: number;
+  readonly historiesLength: number;
 
-  /** `stagedLength`: bytes of inner packets that may wait for keypairs. */
-  constructor(stagedLength: number) {
+  /**
+   * `stagedLength`: bytes of inner packets that may wait for keypairs; `historiesLength`: of peers' histories, which cost
+   * nothing until they are used.
+   */
+  constructor(stagedLength: number, historiesLength = 0) {
     const layout = new Layout();
     this.tunReads = layout.region(LIMIT.TUN_READS * TUN_READ.WORDS * 4);
     this.seals = layout.region(LIMIT.SEALS * SEAL.WORDS * 4);
@@ -97,6 +104,10 @@ export class Arena {
     this.udpIn = layout.region(this.udpInLength);
     this.stagedLength = stagedLength;
     this.staged = layout.region(stagedLength);
+    this.controlOutLength = SUPER_DATAGRAM_BYTES_MAX;
+    this.controlOut = layout.region(this.controlOutLength);
+    this.historiesLength = historiesLength;
+    this.histories = layout.region(historiesLength);
     const memory = new SharedArrayBuffer(layout.length);
     this.bytes = new Uint8Array(memory);
     this.words = new Int32Array(memory);

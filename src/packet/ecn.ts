@@ -60,3 +60,10 @@ export function setEcn(view: DataView, ip: number, ecn: number, sum: number): nu
   view.setUint16(ip + IPV4.CHECKSUM, ~foldSmallSum((~checksum & 0xffff) + change) & 0xffff);
   return sum;
 }
+
+/** DSCP of an IP header whose first half-word is this, or -1 for what is neither IPv4 nor IPv6. */
+export function dscpOf(firstHalf: number): number {
+  const version = firstHalf >>> 12;
+  if (version !== 4 && version !== 6) return -1;
+  return ((version === 4 ? firstHalf : firstHalf >>> IPV6_SHIFT) & 0xff) >>> 2;
+}

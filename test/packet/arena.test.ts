@@ -24,11 +24,13 @@ function regionsOf(arena: Arena): [string, number, number][] {
     ['udpOut', arena.udpOut, arena.udpOutLength],
     ['udpIn', arena.udpIn, arena.udpInLength],
     ['staged', arena.staged, arena.stagedLength],
+    ['controlOut', arena.controlOut, arena.controlOutLength],
+    ['histories', arena.histories, arena.historiesLength],
   ];
 }
 
 describe('the arena', () => {
-  const arena = new Arena(100_001);
+  const arena = new Arena(100_001, 200_003);
   const regions = regionsOf(arena);
 
   it('lists every region that it has', () => {

@@ -21,6 +21,8 @@ import { FakeAddon, fakeTag, type UdpArrival } from './fake-addon.ts';
 export interface FakeLaneOptions {
   /** Bytes of the staged pool. */
   readonly stagedBytes?: number;
+  /** Bytes for rings of histories. */
+  readonly historiesBytes?: number;
   readonly mtu?: number;
   readonly gsoDatagramsMax?: number;
   readonly tcpSuperPackets?: boolean;
@@ -63,7 +65,7 @@ export class FakeLane {
   readonly events: LaneEvent[] = [];
 
   constructor(options: FakeLaneOptions = {}) {
-    this.arena = new Arena(options.stagedBytes ?? 1 << 16);
+    this.arena = new Arena(options.stagedBytes ?? 1 << 16, options.historiesBytes);
     const handle = this.addon.attach(this.arena.bytes, this.ledger.books);
     const limits = {
       gsoDatagramsMax: options.gsoDatagramsMax ?? 64,

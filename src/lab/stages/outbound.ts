@@ -6,9 +6,10 @@ import { recordSent } from '../../history/tx-history.ts';
 import { ACTIVITY } from '../../ledger/catalog.ts';
 import { TUN_READ } from '../../native/layout.ts';
 import { OutboundBatch } from '../../outbound/batch.ts';
+import { closeGroup } from '../../outbound/group.ts';
 import { routePacket } from '../../outbound/route.ts';
 import { sealRun } from '../../outbound/seal.ts';
-import { closeGroup, sendGroups } from '../../outbound/send.ts';
+import { sendGroups } from '../../outbound/send.ts';
 import { inspect, SuperPacket, splitSegments } from '../../outbound/split.ts';
 import { StagedPackets } from '../../outbound/stage.ts';
 import { LIMIT } from '../../packet/arena.ts';
@@ -103,7 +104,7 @@ export class OutboundRounds {
       sealRun(lane, batch, this.#staged, peer, first);
       first = batch.segments;
     }
-    closeGroup(lane.arena, batch);
+    closeGroup(lane, batch);
   }
 
   /** Puts the reads where `readTun` would. */

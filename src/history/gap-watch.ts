@@ -1,0 +1,235 @@
+/**
+ * Gap watch: which counters of one keypair are missing, since when, and when they were last asked for. A counter that newer
+ * ones passed is missing until it comes or is given up. The list is sorted by counter and so by time; what is full gives
+ * up its oldest. No list is longer than GAPS_MAX, and no counter is watched that the replay window would refuse.
+ *
+ *     skip: newer came -> missing -> fill: it came
+ *                            |  `--> report: it is asked for, again and again
+ *                            `-----> giveUp: too long, or behind the window
+ */
+import { PATHS_MAX } from '../path/path-types.ts';
+import { GAPS_RANGES_MAX, GAPS_SPAN, gapsLength, writeGap, writeGaps } from '../protocol/gaps-message.ts';
+import { REPLAY_WINDOW_USABLE } from '../protocol/replay-window.ts';
+import type { LaneKeypair } from '../tables/peers.ts';
+
+/** Counters of one keypair that may be missing at once; a power of two. */
+export const GAPS_MAX = 4_096;
+const MASK = GAPS_MAX - 1;
+/** Counters that may follow the one that showed the gap; more prove a loss where nothing has come out of order. */
+const NEWER_PROVE_LOSS = 2;
+const NONE = -1;
+
+/** When a missing counter is asked for. */
+export interface AskRules {
+  /** Wait for those that come by themselves, ms. */
+  readonly allowanceMs: number;
+  /** Whether three newer ones are enough, however short the wait. */
+  readonly isOrderly: boolean;
+  /** From one ask to the next, ms. */
+  readonly askAgainMs: number;
+}
+
+export class GapWatch {
+  keypair: LaneKeypair | null = null;
+  /** Counters below it are not watched: they were there before. */
+  floor = 0;
+  /** The newest counter + 1. */
+  expected = 0;
+  /** Counters that are missing, and those of them that were not asked for yet. */
+  missing = 0;
+  unasked = 0;
+  /** Of the latest `fill` that found something: when the counter was noticed missing, and first asked for (0: never), ms. */
+  filledSinceMs = 0;
+  filledAskedMs = 0;
+  /** By path: the newest counter + 1 that came over it. */
+  readonly pathExpected: Float64Array = new Float64Array(PATHS_MAX);
+  /** Columns of a ring: entries `#first` to `#first + #count - 1`, each modulo GAPS_MAX. */
+  readonly #counters: Float64Array = new Float64Array(GAPS_MAX);
+  /** The newer one that came first. */
+  readonly #shownBy: Float64Array = new Float64Array(GAPS_MAX);
+  readonly #sinceMs: Float64Array = new Float64Array(GAPS_MAX);
+  /** When it was first and last asked for, ms; 0 for never. */
+  readonly #firstAskedMs: Float64Array = new Float64Array(GAPS_MAX);
+  readonly #askedMs: Float64Array = new Float64Array(GAPS_MAX);
+  readonly #isFilled: Uint8Array = new Uint8Array(GAPS_MAX);
+  #first = 0;
+  #count = 0;
+  /** What showed the first of those that were not asked for, or one before it. */
+  #unaskedShownBy = 0;
+
+  /** Starts anew, for a keypair of which all below `expected` is past. Returns how many were missing. */
+  begin(keypair: LaneKeypair, expected: number): number {
+    const lost = this.missing;
+    this.keypair = keypair;
+    this.floor = expected;
+    this.expected = expected;
+    this.missing = 0;
+    this.unasked = 0;
+    this.#count = 0;
+    this.pathExpected.fill(0);
+    return lost;
+  }
+
+  /**
+   * `counter` came, which is not below `expected`; those between are missing from now on. Returns how many counters were
+   * given up for that: those for which there is no room, and those that the replay window would refuse now.
+   */
+  advance(counter: number, nowMs: number): number {
+    const { expected } = this;
+    this.expected = counter + 1;
+    let lost = this.#count === 0 ? 0 : this.giveUp(Number.NEGATIVE_INFINITY);
+    if (counter === expected) return lost;
+    const from = Math.max(expected, counter - GAPS_MAX);
+    lost += from - expected;
+    if (this.unasked === 0) this.#unaskedShownBy = counter;
+    for (let gap = from; gap < counter; gap += 1) lost += this.#append(gap, counter, nowMs);
+    this.#trim();
+    return lost;
+  }
+
+  #append(counter: number, shownBy: number, nowMs: number): number {
+    const lost = this.#count === GAPS_MAX ? this.#dropFirst() : 0;
+    const entry = (this.#first + this.#count) & MASK;
+    this.#counters[entry] = counter;
+    this.#sinceMs[entry] = nowMs;
+    this.#shownBy[entry] = shownBy;
+    this.#firstAskedMs[entry] = 0;
+    this.#askedMs[entry] = 0;
+    this.#isFilled[entry] = 0;
+    this.#count += 1;
+    this.missing += 1;
+    this.unasked += 1;
+    return lost;
+  }
+
+  /** Takes the first entry off; returns 1 if it was missing, else 0. */
+  #dropFirst(): number {
+    const entry = this.#first;
+    this.#first = (entry + 1) & MASK;
+    this.#count -= 1;
+    if (this.#isFilled[entry] === 1) return 0;
+    this.missing -= 1;
+    if (this.#askedMs[entry] === 0) this.unasked -= 1;
+    return 1;
+  }
+
+  /** `counter` came late. False if it was not missing: it was given up, or lies below `floor`. */
+  fill(counter: number): boolean {
+    const entry = this.#find(counter);
+    if (entry === NONE || this.#isFilled[entry] === 1) return false;
+    this.#isFilled[entry] = 1;
+    this.filledSinceMs = this.#sinceMs[entry];
+    this.filledAskedMs = this.#firstAskedMs[entry];
+    this.missing -= 1;
+    if (this.filledAskedMs === 0) this.unasked -= 1;
+    this.#trim();
+    return true;
+  }
+
+  #find(counter: number): number {
+    let low = 0;
+    let high = this.#count - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const entry = (this.#first + middle) & MASK;
+      const found = this.#counters[entry];
+      if (found === counter) return entry;
+      if (found < counter) low = middle + 1;
+      else high = middle - 1;
+    }
+    return NONE;
+  }
+
+  #trim(): void {
+    while (this.#count > 0 && this.#isFilled[this.#first] === 1) this.#dropFirst();
+  }
+
+  /** Gives up what was noticed at `untilMs` or before, and what the replay window would refuse; returns how many these are. */
+  giveUp(untilMs: number): number {
+    const behind = this.expected - 1 - REPLAY_WINDOW_USABLE;
+    let lost = 0;
+    while (this.#count > 0 && (this.#sinceMs[this.#first] <= untilMs || this.#counters[this.#first] < behind))
+      lost += this.#dropFirst();
+    this.#trim();
+    return lost;
+  }
+
+  /** The lowest counter that is missing; Infinity if none is. */
+  get oldest(): number {
+    return this.#count === 0 ? Number.POSITIVE_INFINITY : this.#counters[this.#first];
+  }
+
+  /** When the oldest was noticed, ms; Infinity if none is missing. */
+  get oldestSinceMs(): number {
+    return this.#count === 0 ? Number.POSITIVE_INFINITY : this.#sinceMs[this.#first];
+  }
+
+  /** Whether newer ones have proven a loss that was not asked for yet. */
+  get provesLoss(): boolean {
+    return this.unasked > 0 && this.expected - 1 - this.#unaskedShownBy >= NEWER_PROVE_LOSS;
+  }
+
+  /** When `report` has something to ask for, ms; Infinity for never. */
+  dueMs({ allowanceMs, isOrderly, askAgainMs }: AskRules): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (let at = 0; at < this.#count; at += 1) {
+      const entry = (this.#first + at) & MASK;
+      if (this.#isFilled[entry] === 1) continue;
+      const asked = this.#askedMs[entry];
+      const isProven = isOrderly && this.expected - 1 - this.#shownBy[entry] >= NEWER_PROVE_LOSS;
+      const wait = isProven ? 0 : allowanceMs;
+      due = Math.min(due, asked === 0 ? this.#sinceMs[entry] + wait : asked + askAgainMs);
+    }
+    return due;
+  }
+
+  /**
+   * Writes a report of what is to be asked for now, oldest first, as much as one holds.
+   *
+   * @param offset in `view`, with room for gapsLength(GAPS_RANGES_MAX) bytes
+   * @returns its length, 0 if there is nothing to ask for
+   */
+  report(view: DataView, offset: number, index: number, nowMs: number, rules: AskRules): number {
+    let ranges = 0;
+    let base = 0;
+    let start = 0;
+    let count = 0;
+    let unaskedShownBy = Number.POSITIVE_INFINITY;
+    for (let at = 0; at < this.#count; at += 1) {
+      const entry = (this.#first + at) & MASK;
+      if (this.#isFilled[entry] === 1) continue;
+      const counter = this.#counters[entry];
+      const isDue = this.#isDue(entry, nowMs, rules);
+      if (isDue && ranges === 0) base = counter;
+      const goesOn = count > 0 && counter === base + start + count;
+      const fits = counter - base < GAPS_SPAN && (goesOn || ranges < GAPS_RANGES_MAX);
+      if (!isDue || !fits) {
+        if (this.#askedMs[entry] === 0) unaskedShownBy = Math.min(unaskedShownBy, this.#shownBy[entry]);
+        continue;
+      }
+      if (!goesOn) {
+        start = counter - base;
+        count = 0;
+        ranges += 1;
+      }
+      count += 1;
+      writeGap(view, offset, ranges - 1, start, count);
+      if (this.#askedMs[entry] === 0) {
+        this.unasked -= 1;
+        this.#firstAskedMs[entry] = nowMs;
+      }
+      this.#askedMs[entry] = nowMs;
+    }
+    this.#unaskedShownBy = unaskedShownBy;
+    if (ranges === 0) return 0;
+    writeGaps(view, offset, index, base, ranges);
+    return gapsLength(ranges);
+  }
+
+  #isDue(entry: number, nowMs: number, { allowanceMs, isOrderly, askAgainMs }: AskRules): boolean {
+    const asked = this.#askedMs[entry];
+    if (asked !== 0) return nowMs - asked >= askAgainMs;
+    if (nowMs - this.#sinceMs[entry] >= allowanceMs) return true;
+    return isOrderly && this.expected - 1 - this.#shownBy[entry] >= NEWER_PROVE_LOSS;
+  }
+}

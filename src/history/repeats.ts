@@ -1,0 +1,80 @@
+/**
+ * Which of the datagrams that a peer misses are sent again: those that the ring still holds, that are young enough to be of use,
+ * that were not sent again a moment ago, and that the budget allows. A peer that lies gets no more than that.
+ */
+import { ByteBudget } from './byte-budget.ts';
+import { HISTORY_CELL } from './history-cells.ts';
+import type { SentIndex, SentRing } from './sent-ring.ts';
+import { type HistorySettings, NO_HISTORY } from './settings.ts';
+
+/** What repeats may save up, bytes. */
+const BUDGET_BYTES_MAX = 65_536;
+/** Repeats of one datagram. */
+export const REPEATS_MAX = 8;
+/** Shortest time between two repeats of a datagram, ms; half an RTT where that is longer. */
+const AGAIN_MS_MIN = 5;
+/** Reports that are looked at: one each ms, and so many at a time. */
+const REPORTS_MAX = 16;
+
+export class Repeats {
+  readonly #cells: Float64Array;
+  readonly #budget: ByteBudget = new ByteBudget(NO_HISTORY.retransmitBudget, BUDGET_BYTES_MAX);
+  #retransmitMs = 0;
+  #againMs: number = AGAIN_MS_MIN;
+  #reports = REPORTS_MAX;
+  #reportsMs = 0;
+
+  /** `cells`: the lane's block of the peer's books. */
+  constructor(cells: Float64Array) {
+    this.#cells = cells;
+  }
+
+  setSettings({ retransmitMs, retransmitBudget }: HistorySettings): void {
+    this.#retransmitMs = retransmitMs;
+    this.#budget.share = retransmitBudget;
+  }
+
+  setRtt(rttMs: number): void {
+    this.#againMs = Math.max(AGAIN_MS_MIN, rttMs / 2);
+  }
+
+  earn(bytes: number): void {
+    this.#budget.earn(bytes);
+  }
+
+  /** Whether one more report is looked at: each may cost some thousand look-ups. */
+  admitReport(nowMs: number): boolean {
+    this.#reports = Math.min(REPORTS_MAX, this.#reports + nowMs - this.#reportsMs);
+    this.#reportsMs = nowMs;
+    if (this.#reports < 1) return false;
+    this.#reports -= 1;
+    return true;
+  }
+
+  /** Slot of a datagram that is to be repeated now, which is noted; -1 for one that is not. Every counter that is asked is booked. */
+  take(ring: SentRing, index: SentIndex, counter: number, nowMs: number): number {
+    const cells = this.#cells;
+    cells[HISTORY_CELL.REPEATS_ASKED] += 1;
+    const slot = index.slotOf(counter);
+    if (slot === -1 || !this.#isOfUse(ring, index, slot, nowMs)) {
+      cells[HISTORY_CELL.REPEATS_GONE] += 1;
+      return -1;
+    }
+    if (nowMs - index.repeatedMs[slot] < this.#againMs) return -1;
+    if (!this.#budget.spend(index.lengths[slot])) {
+      cells[HISTORY_CELL.REPEATS_HELD] += 1;
+      return -1;
+    }
+    index.repeatedMs[slot] = nowMs;
+    index.repeats[slot] += 1;
+    return slot;
+  }
+
+  #isOfUse(ring: SentRing, index: SentIndex, slot: number, nowMs: number): boolean {
+    return (
+      ring.offsetOf(index.positions[slot]) !== -1 &&
+      nowMs - index.sentMs[slot] <= this.#retransmitMs &&
+      index.repeats[slot] < REPEATS_MAX
+    );
+  }
+}

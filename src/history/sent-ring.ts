@@ -1,0 +1,122 @@
+/**
+ * The TX history's memory: the datagrams that were sealed last for a peer, one behind the other in a ring of arena memory
+ * into which they are sealed straight away, so that keeping them costs no copy. A datagram is found by keypair and transport
+ * counter, and is there until the ring has come round to it.
+ *
+ * Places in the ring are told as positions: bytes since the ring began, skipped ones included. A position names one datagram for
+ * ever, so one that was overwritten is known as such.
+ *
+ *     reserve (a run's room, in one piece) -> [placed and sealed] -> commit -> add (each datagram) -> slotOf, offsetOf
+ */
+
+/** Datagrams of a keypair that are found by their counters: as many as the peer's replay window has bits. */
+export const SENT_DATAGRAMS_MAX = 8_192;
+const NONE = -1;
+
+/** What is known of the datagrams of one keypair, in columns by slot: the lower bits of the counter. */
+export class SentIndex {
+  /** Receiver index of the datagrams, int32. */
+  remoteIndex = 0;
+  /** Highest counter that was added; -1 before the first. */
+  newest: number = NONE;
+  readonly counters: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX).fill(NONE);
+  readonly positions: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
+  readonly lengths: Int32Array = new Int32Array(SENT_DATAGRAMS_MAX);
+  /** When it was sent first, and when it was repeated last (0: never), CLOCK_MONOTONIC ms. */
+  readonly sentMs: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
+  readonly repeatedMs: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
+  readonly repeats: Uint8Array = new Uint8Array(SENT_DATAGRAMS_MAX);
+  /** Path of its last sending. */
+  readonly paths: Int8Array = new Int8Array(SENT_DATAGRAMS_MAX);
+
+  /** Slot of a counter that was added and that no later one has taken, or -1. */
+  slotOf(counter: number): number {
+    const slot = counter & (SENT_DATAGRAMS_MAX - 1);
+    return this.counters[slot] === counter ? slot : NONE;
+  }
+
+  add(counter: number, position: number, length: number, nowMs: number, path: number): void {
+    const slot = counter & (SENT_DATAGRAMS_MAX - 1);
+    this.counters[slot] = counter;
+    this.positions[slot] = position;
+    this.lengths[slot] = length;
+    this.sentMs[slot] = nowMs;
+    this.repeatedMs[slot] = 0;
+    this.repeats[slot] = 0;
+    this.paths[slot] = path;
+    if (counter > this.newest) this.newest = counter;
+  }
+
+  /** Forgets all, for another keypair. */
+  begin(remoteIndex: number): void {
+    this.remoteIndex = remoteIndex;
+    this.newest = NONE;
+    this.counters.fill(NONE);
+  }
+}
+
+export class SentRing {
+  /** Where it lies in the arena, and its size, bytes. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** Position and place of the next datagram. */
+  #position = 0;
+  #head = 0;
+  /** Position up to which older datagrams are, or may be, overwritten one round later. */
+  #limit = 0;
+  #current: SentIndex = new SentIndex();
+  #previous: SentIndex = new SentIndex();
+
+  constructor(offset: number, bytes: number) {
+    this.offset = offset;
+    this.bytes = bytes;
+  }
+
+  /** Where in the arena a run of at most so many bytes goes, in one piece. What was there is lost. */
+  reserve(bytes: number): number {
+    if (bytes > this.bytes) throw new RangeError(`expected a run of at most ${this.bytes} bytes, got ${bytes}`);
+    if (this.#head + bytes > this.bytes) {
+      this.#position += this.bytes - this.#head;
+      this.#head = 0;
+    }
+    this.#limit = this.#position + bytes;
+    return this.offset + this.#head;
+  }
+
+  /** The run ends at this offset of the arena. */
+  commit(end: number): void {
+    const length = end - this.offset - this.#head;
+    this.#position += length;
+    this.#head += length;
+    this.#limit = this.#position;
+  }
+
+  /** Position of what was placed last at an offset of the arena. */
+  positionOf(offset: number): number {
+    const behind = this.#head - (offset - this.offset);
+    return this.#position - (behind > 0 ? behind : behind + this.bytes);
+  }
+
+  /** Offset in the arena of what lies at a position, or -1 if it was overwritten, or was never placed. */
+  offsetOf(position: number): number {
+    const isThere = position < this.#position && this.#limit - position <= this.bytes;
+    return isThere ? this.offset + (position % this.bytes) : NONE;
+  }
+
+  /** The index of the keypair with this receiver index, which is the peer's present one: datagrams are added to it. */
+  indexToAdd(remoteIndex: number): SentIndex {
+    if (this.#current.remoteIndex === remoteIndex) return this.#current;
+    const older = this.#current;
+    this.#current = this.#previous;
+    this.#previous = older;
+    if (this.#current.remoteIndex !== remoteIndex) this.#current.begin(remoteIndex);
+    return this.#current;
+  }
+
+  /** The index of the present or the previous keypair, by its receiver index; null for any other. */
+  indexOf(remoteIndex: number): SentIndex | null {
+    for (const index of [this.#current, this.#previous])
+      if (index.remoteIndex === remoteIndex && index.newest !== NONE) return index;
+    return null;
+  }
+}

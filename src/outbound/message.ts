@@ -1,0 +1,55 @@
+/**
+ * Outbound, messages of a lane's own histories to the peer's: reports of gaps, tails, parity. Their plaintext lies in the
+ * arena, mostly in its room for that, and is sealed like any packet; nothing is allocated.
+ */
+import type { LaneContext } from '../lane-context.ts';
+import { COUNTER } from '../ledger/catalog.ts';
+import { SEAL } from '../native/layout.ts';
+import { NO_PATH } from '../path/path-types.ts';
+import type { LanePeer } from '../tables/peers.ts';
+import { type OutboundBatch, RUN } from './batch.ts';
+import { canSend } from './control.ts';
+import { sealWith, usableKeypair } from './seal.ts';
+
+/** `tail` (kind 9) of version 1, with a body of one byte: flags. */
+const TAIL = { FIRST_HALF: 0x0109, BODY_LENGTH: 1, FLAGS: 0, LENGTH: 5 } as const;
+
+/** Puts one message into an empty batch; false, and nothing done, without a keypair or an endpoint. */
+export function sealMessage(
+  lane: LaneContext,
+  batch: OutboundBatch,
+  peer: LanePeer,
+  offset: number,
+  length: number,
+  path: number,
+): boolean {
+  const keypair = usableKeypair(lane, peer);
+  if (keypair === null || !canSend(peer, path)) return false;
+  const { words, seals } = lane.arena;
+  const seal = seals >> 2;
+  words.fill(0, seal, seal + SEAL.WORDS);
+  words[seal + SEAL.HEAD_OFFSET] = offset;
+  words[seal + SEAL.HEAD_LENGTH] = length;
+  words[seal + SEAL.PAYLOAD_OFFSET] = offset;
+  words[seal + SEAL.CHECKSUM_START] = -1;
+  batch.segments = 1;
+  batch.kind = path === NO_PATH ? RUN.MESSAGE : RUN.NAMED;
+  batch.namedPath = path;
+  if (!sealWith(lane, batch, keypair, 0)) {
+    batch.clear();
+    return false;
+  }
+  // Not data: a peer that has nothing to answer owes no answer.
+  batch.runData[0] = 0;
+  lane.ledger.counts[COUNTER.CONTROL_TX] += 1;
+  return true;
+}
+
+/** Writes a tail into the arena's room for messages; returns its length. */
+export function writeTail({ arena }: LaneContext): number {
+  const { view, controlOut } = arena;
+  view.setUint16(controlOut, TAIL.FIRST_HALF);
+  view.setUint16(controlOut + 2, TAIL.BODY_LENGTH);
+  view.setUint8(controlOut + 4, TAIL.FLAGS);
+  return TAIL.LENGTH;
+}

@@ -1,0 +1,315 @@
+/** What a peer reports as missing is sent again: the very same bytes, to the peer and nobody else, and no more than the budget. */
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { HISTORY_CELL } from '../../src/history/history-cells.ts';
+import type { PeerHistory } from '../../src/history/peer-history.ts';
+import { REPEATS_MAX } from '../../src/history/repeats.ts';
+import { SENT_DATAGRAMS_MAX } from '../../src/history/sent-ring.ts';
+import { RING_BYTES_MIN } from '../../src/history/settings.ts';
+import { OutboundPath } from '../../src/outbound/read.ts';
+import type { LanePeer } from '../../src/tables/peers.ts';
+import { bytesFrom, ipv4Header, tcpHeader, udpPacketBytes } from '../support/arbitrary-packets.ts';
+import { giveHistory, type HistoryWish, lanePath, lanePaths } from '../support/fake-history.ts';
+import { FakeLane, openMessage } from '../support/fake-lane.ts';
+import { gapsBody, reportGaps, takeBody } from '../support/gap-report.ts';
+import { plainFromTun, superFromTun } from '../support/virtio.ts';
+
+const REPEATING: HistoryWish = { retransmitMs: 150, ringBytes: RING_BYTES_MIN };
+
+let lane: FakeLane;
+let peer: LanePeer;
+let outbound: OutboundPath;
+
+function open(): void {
+  lane = new FakeLane({ historiesBytes: 4 << 20 });
+  [peer] = [0, 1].map((id) => lane.addReadyPeer(id));
+  lane.route([0, 1].map((id) => ({ address: Uint8Array.of(10, 0, 1, id), length: 32, peer: id })));
+  outbound = new OutboundPath(lane.context, 1_500);
+}
+
+beforeEach(open);
+
+function give(wish: HistoryWish = {}): PeerHistory {
+  const history = giveHistory(lane, peer, { ...REPEATING, ...wish });
+  history.setPaths(lanePaths([], { rttMs: 20 }));
+  return history;
+}
+
+/** Sends packets of equal length to the peer, in one turn. */
+function send(count: number, length = 400): void {
+  for (let packet = 0; packet < count; packet += 1)
+    lane.addon.tunQueue.push(plainFromTun(udpPacketBytes(9, 0, length, packet)));
+  outbound.turn();
+}
+
+/** Counters that are sent by what follows, in groups. */
+function countersOf(act: () => void): number[][] {
+  lane.addon.udpSends.length = 0;
+  act();
+  return lane.addon.udpSends.map(({ datagrams }) => datagrams.map((datagram) => openMessage(datagram, 0).counter));
+}
+
+function report(...gaps: [number, number][]): number[][] {
+  return countersOf(() => reportGaps(lane, peer, gaps));
+}
+
+describe('what is missing', () => {
+  it('is sent again, in groups where it lies together', () => {
+    give();
+    send(20);
+    expect(report([3, 1], [7, 4], [19, 1])).toEqual([[3], [7, 8, 9, 10], [19]]);
+    expect(lane.count('REPEATS_TX')).toBe(6);
+    expect(lane.count('UDP_TX')).toBe(26);
+    expect(lane.count('UDP_TX_UNIQ')).toBe(20);
+  });
+
+  it('is sent in groups no larger than the peer takes, equal in length but for a shorter last', () => {
+    give();
+    lane.addon.tunQueue.push(...[600, 600, 600, 300, 600, 600].map((n) => plainFromTun(udpPacketBytes(9, 0, n))));
+    outbound.turn();
+    expect(report([0, 6])).toEqual([
+      [0, 1, 2, 3],
+      [4, 5],
+    ]);
+    lane.addon.nowMs += 20;
+    peer.groupDatagramsMax = 2;
+    peer.groupShortTail = false;
+    expect(report([0, 6])).toEqual([[0, 1], [2], [3], [4, 5]]);
+  });
+
+  it('goes over the soonest other path that may carry data', () => {
+    const history = give();
+    const paths = [
+      lanePath(0, 'first'),
+      lanePath(1, 'copy', { delayMs: 30 }),
+      lanePath(2, 'copy', { delayMs: 5 }),
+      lanePath(3, 'idle', { delayMs: 1 }),
+    ];
+    history.setPaths(lanePaths(paths));
+    send(1);
+    report([0, 1]);
+    expect(lane.addon.udpSends.map(({ endpoint }) => endpoint?.address[3])).toEqual([3]);
+    lane.addon.nowMs += 20;
+    report([0, 1]);
+    expect(lane.addon.udpSends.map(({ endpoint }) => endpoint?.address[3])).toEqual([1]);
+  });
+
+  it('is not sent again a moment later, and not for ever', () => {
+    const history = give({ retransmitBudget: 100 });
+    history.setPaths(lanePaths([], { rttMs: 16 }));
+    send(1);
+    const sent = Array.from({ length: 40 }, () => {
+      lane.addon.nowMs += 4;
+      return report([0, 1]).length;
+    });
+    expect(sent.slice(0, 5)).toEqual([1, 0, 1, 0, 1]);
+    expect(sent.reduce((sum, each) => sum + each, 0)).toBe(REPEATS_MAX);
+  });
+
+  it('is not sent again when it would come too late', () => {
+    const history = give();
+    send(1);
+    lane.addon.nowMs += 151;
+    expect(report([0, 1])).toEqual([]);
+    expect(history.cells[HISTORY_CELL.REPEATS_GONE]).toBe(1);
+  });
+
+  it('is nothing that was never sent, nor what is no longer kept', () => {
+    const history = give();
+    send(5);
+    expect(report([5, 3])).toEqual([]);
+    for (let turn = 0; turn < 9; turn += 1) send(100, 1_400);
+    expect(report([0, 5])).toEqual([]);
+    expect(history.cells[HISTORY_CELL.REPEATS_GONE]).toBe(5);
+    expect(report([904, 1])).toEqual([[904]]);
+  });
+
+  it('is known of the keypair before, and of none that is older', () => {
+    give();
+    send(2);
+    for (const [id, expected] of [
+      [5, [[0]]],
+      [6, []],
+    ] as const) {
+      peer.current = lane.addKeypair(peer, { id });
+      send(2);
+      expect(countersOf(() => reportGaps(lane, peer, [[0, 1]], 2_000))).toEqual(expected);
+      lane.addon.nowMs += 20;
+    }
+    expect(countersOf(() => reportGaps(lane, peer, [[0, 1]], 2_005))).toHaveLength(1);
+  });
+
+  it('is no control message of the control lane, which may be a probe', () => {
+    give();
+    outbound.sendControl(peer, [[new Uint8Array(40)]]);
+    send(1);
+    expect(report([0, 2])).toEqual([[1]]);
+  });
+
+  it('may be a message of the histories themselves', () => {
+    give();
+    lane.context.sender?.sendMessage(peer, lane.arena.controlOut, 30, -1);
+    expect(report([0, 1])).toEqual([[0]]);
+  });
+});
+
+describe('a peer that lies', () => {
+  it('gets no more than the budget', () => {
+    const history = give();
+    let firstBytes = 0;
+    let repeatBytes = 0;
+    for (let turn = 0; turn < 300; turn += 1) {
+      lane.addon.udpSends.length = 0;
+      send(10, 1_300);
+      firstBytes += 10 * (1_312 + 32);
+      lane.addon.udpSends.length = 0;
+      for (let again = 0; again < 3; again += 1) reportGaps(lane, peer, [[turn * 10, 10]]);
+      repeatBytes += lane.addon.udpSends.reduce((sum, { length }) => sum + length, 0);
+      lane.addon.nowMs += 10;
+    }
+    expect(repeatBytes).toBeLessThanOrEqual(0.25 * firstBytes + 65_536);
+    expect(repeatBytes).toBeGreaterThan(0.2 * firstBytes);
+    expect(history.cells[HISTORY_CELL.REPEATS_HELD]).toBeGreaterThan(1_000);
+  });
+
+  it('makes the lane look at no more counters than a keypair keeps, in some reports each millisecond', () => {
+    const history = give({ retransmitBudget: 0 });
+    send(1);
+    const all = Array.from({ length: 128 }, (): [number, number] => [95_000, 65_536]);
+    peer.current?.memory.reserve(100_000);
+    send(1);
+    for (let times = 0; times < 100; times += 1) takeBody(lane, peer, gapsBody(2_000, 95_000, all));
+    expect(history.cells[HISTORY_CELL.REPEATS_ASKED]).toBeLessThanOrEqual(16 * SENT_DATAGRAMS_MAX);
+    expect(history.cells[HISTORY_CELL.REPEATS_ASKED]).toBeGreaterThan(0);
+  });
+
+  it('sends whatever bytes it likes: they ask for nothing that was not sent', () => {
+    const history = give({ retransmitBudget: 1 });
+    send(30);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 600 }), fc.boolean(), (noise, isOurs) => {
+        lane.addon.nowMs += 1;
+        const body = Uint8Array.from(noise);
+        if (isOurs && body.length >= 12) body.set(gapsBody(2_000, 0, []));
+        const sent = countersOf(() => takeBody(lane, peer, body)).flat();
+        expect(sent.every((counter) => counter < 30)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+    expect(lane.addon.udpTries.every(({ peer: to }) => to === 0)).toBe(true);
+    expect(history.cells[HISTORY_CELL.REPEATS_TX]).toBe(lane.count('REPEATS_TX'));
+  });
+
+  it('gets nothing where nothing is kept', () => {
+    giveHistory(lane, peer, {});
+    send(3);
+    expect(report([0, 3])).toEqual([]);
+  });
+});
+
+describe('every sending of a counter', () => {
+  /** What may happen, each with a number that shapes it. */
+  const step = fc.tuple(
+    fc.constantFrom(
+      'super',
+      'super',
+      'super',
+      'packets',
+      'keepalive',
+      'rekey',
+      'message',
+      'control',
+      'report',
+      'report',
+      'staged',
+    ),
+    fc.nat({ max: 0xffff }),
+  );
+
+  /** Bytes of each datagram that was sent first, by receiver index and counter. */
+  let first: Map<string, Uint8Array>;
+  let keypairs: number;
+
+  function act([kind, number]: readonly [string, number]): void {
+    const to = number & 1;
+    const other = lane.context.peers[to];
+    if (other === undefined) return;
+    if (kind === 'super') {
+      const payload = bytesFrom(number, 1 + ((number * 17) % 65_000));
+      const packet = { kind: 'tcp', ip: ipv4Header(9, to), tcp: tcpHeader(), payload } as const;
+      lane.addon.tunQueue.push(superFromTun(packet, 200 + (number % 1_200)));
+    } else if (kind === 'packets')
+      for (let packet = 0; packet < number % 40; packet += 1)
+        lane.addon.tunQueue.push(plainFromTun(udpPacketBytes(9, packet & 1, 40 + ((number * packet) % 1_380))));
+    else if (kind === 'keepalive') outbound.keepalive(other);
+    else if (kind === 'message') lane.context.sender?.sendMessage(other, lane.arena.controlOut, number % 1_000, -1);
+    else if (kind === 'control') outbound.sendControl(other, [[bytesFrom(number, 1 + (number % 900))]]);
+    else if (kind === 'rekey') {
+      keypairs += 1;
+      other.current = lane.addKeypair(other, { id: keypairs });
+    } else if (kind === 'staged') {
+      const { current } = other;
+      other.current = null;
+      act(['packets', number]);
+      outbound.turn();
+      other.current = current;
+      outbound.release(other);
+    } else reportSome(to, number);
+    if (number % 3 !== 0 || lane.addon.tunQueue.length > 6) while (outbound.turn() > 0);
+  }
+
+  function reportSome(to: number, number: number): void {
+    const other = lane.context.peers[to];
+    const next = other?.current?.memory.counters[0] ?? 0;
+    if (other === undefined || next === 0) return;
+    const from = Math.max(0, Math.floor(next - (number % 3_000)));
+    lane.addon.nowMs += 8;
+    reportGaps(
+      lane,
+      other,
+      [[from, 1 + (number % 90)]],
+      (other.current?.remoteIndex ?? 0) - (number % 7 === 0 ? 1 : 0),
+    );
+  }
+
+  function checkSends(): number {
+    let again = 0;
+    for (const { datagrams } of lane.addon.udpSends.splice(0))
+      for (const datagram of datagrams) {
+        const key = Buffer.from(datagram.subarray(0, 16)).toString('hex');
+        const before = first.get(key);
+        if (before === undefined) first.set(key, datagram);
+        else if (Buffer.compare(before, datagram) !== 0) throw new Error(`other bytes for ${key}`);
+        else again += 1;
+      }
+    return again;
+  }
+
+  it('is the same bytes, however the ring comes round', { timeout: 60_000 }, () => {
+    let again = 0;
+    let rounds = 0;
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 40, maxLength: 160, size: 'max' }), (steps) => {
+        open();
+        first = new Map();
+        keypairs = 10;
+        const histories = [0, 1].map((id) => {
+          const copies = id === 0 ? { count: 2, delayMs: 10, budget: 1 } : { count: 1 };
+          const wish = { ...REPEATING, retransmitMs: 1_000, retransmitBudget: 1, copies };
+          return giveHistory(lane, lane.context.peers[id] ?? peer, wish);
+        });
+        for (const each of steps) {
+          act(each);
+          again += checkSends();
+          for (const history of histories)
+            if (history.sendDueMs <= lane.addon.nowMs) outbound.sendDue(history, lane.addon.nowMs);
+          again += checkSends();
+        }
+        rounds += [...first.values()].reduce((sum, { length }) => sum + length, 0) / (2 * RING_BYTES_MIN);
+      }),
+      { numRuns: 25 },
+    );
+    expect(again).toBeGreaterThan(1_000);
+    expect(rounds).toBeGreaterThan(10);
+  });
+});

@@ -1,0 +1,90 @@
+/** Slow twin of src/history/gap-watch.ts: each missing counter is an object in a list. */
+
+interface Gap {
+  readonly counter: number;
+  readonly sinceMs: number;
+  readonly shownBy: number;
+  firstAskedMs: number;
+  askedMs: number;
+  isFilled: boolean;
+}
+
+const GAPS_MAX = 4_096;
+const WINDOW = 8_128;
+const RANGES = 128;
+const SPAN = 8_192;
+
+export class ReferenceGapWatch {
+  /** What came keeps its place until all before it is settled. */
+  #entries: Gap[] = [];
+  expected: number;
+
+  constructor(expected: number) {
+    this.expected = expected;
+  }
+
+  get gaps(): readonly Gap[] {
+    return this.#entries.filter(({ isFilled }) => !isFilled);
+  }
+
+  get missing(): number[] {
+    return this.gaps.map(({ counter }) => counter);
+  }
+
+  /** A counter that is newer than all; returns how many were given up for it. */
+  advance(counter: number, nowMs: number): number {
+    const before = this.gaps.length + counter - this.expected;
+    const inWindow = ({ counter: gap }: Gap): boolean => counter - gap <= WINDOW;
+    const news: Gap[] = [];
+    for (let gap = Math.max(this.expected, counter - GAPS_MAX); gap < counter; gap += 1)
+      news.push({ counter: gap, sinceMs: nowMs, shownBy: counter, firstAskedMs: 0, askedMs: 0, isFilled: false });
+    this.expected = counter + 1;
+    this.#entries = this.#trimmed([...this.#trimmed(this.#entries.filter(inWindow)), ...news].slice(-GAPS_MAX));
+    return before - this.gaps.length;
+  }
+
+  fill(counter: number): Gap | undefined {
+    const found = this.gaps.find((gap) => gap.counter === counter);
+    if (found !== undefined) found.isFilled = true;
+    this.#entries = this.#trimmed(this.#entries);
+    return found;
+  }
+
+  giveUp(untilMs: number): number {
+    const before = this.gaps.length;
+    this.#entries = this.#trimmed(this.#entries.filter(({ sinceMs }) => sinceMs > untilMs));
+    return before - this.gaps.length;
+  }
+
+  #trimmed(entries: readonly Gap[]): Gap[] {
+    const first = entries.findIndex(({ isFilled }) => !isFilled);
+    return first === -1 ? [] : entries.slice(first);
+  }
+
+  /** The counters that a report asks for now. */
+  report(nowMs: number, rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number[] {
+    const due = this.gaps.filter((gap) => this.#dueMs(gap, rules) <= nowMs);
+    const asked: number[] = [];
+    let ranges = 0;
+    for (const gap of due) {
+      const isNext = asked.at(-1) === gap.counter - 1;
+      if (!isNext && ranges === RANGES) continue;
+      if (asked.length > 0 && gap.counter - asked[0] >= SPAN) continue;
+      ranges += isNext ? 0 : 1;
+      asked.push(gap.counter);
+      if (gap.askedMs === 0) gap.firstAskedMs = nowMs;
+      gap.askedMs = nowMs;
+    }
+    return asked;
+  }
+
+  dueMs(rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.gaps.map((gap) => this.#dueMs(gap, rules)));
+  }
+
+  #dueMs(gap: Gap, rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number {
+    if (gap.askedMs > 0) return gap.askedMs + rules.askAgainMs;
+    const isProven = rules.isOrderly && this.expected - 1 - gap.shownBy >= 2;
+    return gap.sinceMs + (isProven ? 0 : rules.allowanceMs);
+  }
+}
