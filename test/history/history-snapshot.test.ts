@@ -9,7 +9,6 @@ import { type HistorySettings, NO_HISTORY } from '../../src/history/settings.ts'
 import { historyLines, TOLD_COUNTS } from '../../src/ledger/history-report.ts';
 import { NO_FIGURE } from '../../src/ledger/table.ts';
 import type { PathFigures } from '../../src/path/path-types.ts';
-import type { LaneCommand } from '../../src/tables/lane-messages.ts';
 
 const START_MS = 5_000;
 const PATHS = [
@@ -58,6 +57,7 @@ describe('the books of a peer', () => {
   it('tell the last second, 10 and 60 seconds, each from what was there then', () => {
     const { memory, blocks } = books(1);
     const intervals = new HistoryIntervals(memory, 1, START_MS);
+    add(blocks[0], { RING_BYTES: 9 });
     for (let second = 1; second <= 300; second += 1) {
       add(blocks[0], { EXPECTED: 10 });
       intervals.look(START_MS + second * 1_000);
@@ -65,6 +65,7 @@ describe('the books of a peer', () => {
     const { intervals: told, total } = intervals.books(START_MS + 300_000);
     expect(told.map(({ seconds }) => seconds)).toEqual([1, 10, 60]);
     expect(told.map(({ counts }) => counts.EXPECTED)).toEqual([10, 100, 600]);
+    expect(told.map(({ counts }) => counts.RING_BYTES)).toEqual([9, 9, 9]);
     expect(total.counts.EXPECTED).toBe(3_000);
   });
 
@@ -80,35 +81,35 @@ describe('the books of a peer', () => {
 });
 
 describe('the control lane', () => {
-  it('tells lanes of settings, and the books go on as long as there are any', () => {
-    const said: LaneCommand[] = [];
-    const histories = new HistoryControl(2, (command) => said.push(command));
-    histories.set(7, null, 0);
-    histories.set(7, SETTINGS, 0);
-    histories.set(7, { ...SETTINGS, retransmitMs: 80 }, 0);
-    histories.set(7, null, 0);
-    histories.set(7, SETTINGS, 0);
-    const all = said.filter((command) => command.type === 'history');
-    expect(all.map(({ peer, settings }) => [peer, settings?.retransmitMs])).toEqual([
-      [7, 150],
-      [7, 80],
-      [7, undefined],
-      [7, 150],
-    ]);
-    const [first, second, third, fourth] = all.map(({ memory }) => memory);
-    expect(second).toBe(first);
-    expect(third).toBe(first);
-    expect(fourth).not.toBe(first);
-    expect(fourth?.byteLength).toBe(historyCellsBytes(2));
+  it('goes on with the figures of a peer as long as there are settings and the books are the same', () => {
+    const histories = new HistoryControl(2);
+    const [first, second] = [books(2), books(2)];
+    const expectedAt = (nowMs: number): unknown[] => {
+      const total = histories.books(7, nowMs)?.total;
+      return [total?.seconds, total?.counts.EXPECTED];
+    };
+    histories.set(7, SETTINGS, first.memory, 0);
+    add(first.blocks[1], { EXPECTED: 5 });
+    histories.set(7, { ...SETTINGS, retransmitMs: 80 }, first.memory, 1_000);
+    expect(expectedAt(2_000)).toEqual([2, 5]);
+    expect(histories.settingsOf(7)?.retransmitMs).toBe(80);
+    histories.set(7, SETTINGS, second.memory, 3_000);
+    expect(expectedAt(4_000)).toEqual([1, 0]);
   });
 
-  it('knows nothing of a peer that is gone', () => {
-    const histories = new HistoryControl(1, () => undefined);
-    histories.set(7, SETTINGS, 0);
-    expect([...histories.entries()]).toEqual([[7, SETTINGS]]);
-    expect(histories.books(7, 1)?.total.seconds).toBe(0.001);
+  it('knows nothing of a peer that is gone, or that has no settings any more', () => {
+    const histories = new HistoryControl(1);
+    histories.set(7, SETTINGS, books(1).memory, 0);
+    histories.set(8, SETTINGS, books(1).memory, 0);
+    expect([...histories.entries()]).toEqual([
+      [7, SETTINGS],
+      [8, SETTINGS],
+    ]);
     histories.forget(7);
-    expect([histories.settingsOf(7), histories.books(7, 1), histories.memoryOf(7)]).toEqual([null, null, null]);
+    histories.set(8, null, null, 0);
+    histories.set(9, SETTINGS, null, 0);
+    expect([...histories.entries()]).toEqual([]);
+    expect([histories.settingsOf(7), histories.books(8, 1)]).toEqual([null, null]);
   });
 });
 
@@ -177,8 +178,9 @@ describe('the status of histories', () => {
     ]);
   });
 
-  it('tells every count that the books have, but for the sum of times', () => {
-    const cells = Object.keys(HISTORY_CELL).filter((name) => name !== 'CELLS' && name !== 'REPAIR_MS');
+  it('tells every count that the books have, but for times and levels', () => {
+    const untold = ['CELLS', 'REPAIR_MS', 'REORDER_MAX', 'RING_BYTES'];
+    const cells = Object.keys(HISTORY_CELL).filter((name) => !untold.includes(name));
     expect([...TOLD_COUNTS].sort()).toEqual(cells.sort());
   });
 
