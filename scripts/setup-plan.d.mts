@@ -19,7 +19,7 @@ export declare const NODE_LEAST: readonly [number, number];
 export declare const TASKS: readonly string[];
 export declare function missingNeeds(task: string, arch: string, isPresent: (find: string) => boolean): Need[];
 
-/** What would make a task faster, and `isPresent(find)` denies. */
+/** What would make a task faster or more complete, and `isPresent(find)` denies. */
 export declare function missingWishes(task: string, arch: string, isPresent: (find: string) => boolean): Need[];
 export declare function planPackages(
   missing: readonly Need[],

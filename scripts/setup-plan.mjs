@@ -8,7 +8,8 @@ export const NODE_LEAST = [20, 19];
 
 /**
  * Everything gigatun needs from outside npm. `find` is a program's name, a header's path under the include directories, or a library;
- * `tasks` are those that fail without it, `wishedBy` those that are only slower.
+ * `tasks` are those that fail without it, `wishedBy` those that are only slower, or skip
+ * a test.
  */
 const NEEDS = [
   need('cc', 'gcc', 'compiles the native layer', ['demo', 'test', 'bench']),
@@ -22,6 +23,13 @@ const NEEDS = [
   need('wg', 'wireguard-tools', 'configures tunnels', ['test', 'bench']),
   need('nft', 'nftables', 'makes packet loss, marks and floods', ['test', 'bench']),
   need('tcpdump', 'tcpdump', 'sees what leaves a host', ['test']),
+  need('iptables', 'iptables', 'is what wg-quick uses where there is no nft', ['test']),
+  need('clang', 'clang', 'fuzzes the C core, by libFuzzer', ['test']),
+  {
+    ...need('libclang_rt.fuzzer', 'libclang-rt-dev', 'is libFuzzer, where clang comes without', []),
+    wishedBy: ['test'],
+  },
+  need('systemd-analyze', 'systemd', 'checks the units, and runs them in namespaces of its own', ['test']),
   need('sysctl', 'procps', 'sets up hosts of one family', ['test']),
   need('ethtool', 'ethtool', 'switches offloads of veth pairs', ['test', 'bench']),
   need('openssl/evp.h', 'libssl-dev', 'the C tests link against it', ['test', 'bench']),
@@ -45,7 +53,7 @@ export function missingNeeds(task, arch, isPresent) {
   return needs.filter((one) => !isPresent(one.find));
 }
 
-/** What would make a task faster, and `isPresent(find)` denies. */
+/** What would make a task faster or more complete, and `isPresent(find)` denies. */
 export function missingWishes(task, arch, isPresent) {
   const wishes = NEEDS.filter(({ wishedBy = [], arch: only = arch }) => wishedBy.includes(task) && only === arch);
   return wishes.filter((one) => !isPresent(one.find));

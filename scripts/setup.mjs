@@ -30,6 +30,7 @@ const INCLUDE_PATHS = [
   '/usr/include/aarch64-linux-gnu',
 ];
 const LIBRARY_PATHS = ['/usr/lib/x86_64-linux-gnu', '/usr/lib64', '/usr/lib', '/usr/local/lib'];
+const CLANG_PATH = '/usr/lib/clang';
 const OUTPUT_LINES = 40;
 const ADDON = 'build/Release/gigatun.node';
 
@@ -68,13 +69,15 @@ function providePackages(task) {
   if (still.length > 0) throw new Error(planPackages(still, { isRoot: false, hasAptGet: true }).text);
 }
 
-/** What would make it faster, where it can be had: without it everything works all the same. */
+/** What would make it faster or more complete, where it can be had: without it everything works all the same. */
 function provideWishes(task) {
   const missing = missingWishes(task, process.arch, isPresent);
   const plan = planPackages(missing, { isRoot: process.getuid() === 0, hasAptGet: isPresent('apt-get') });
   if (plan.kind !== 'install') return;
   try {
-    step(`installing the Debian packages ${plan.packages.join(', ')}, for speed`, () => installPackages(plan.packages));
+    step(`installing the Debian packages ${plan.packages.join(', ')}, which are not needed`, () =>
+      installPackages(plan.packages),
+    );
   } catch {
     process.stderr.write('setup: this system does not have them; going on without\n');
   }
@@ -83,9 +86,17 @@ function provideWishes(task) {
 /** A program in the search path (system directories included, which users often lack) or a header. */
 function isPresent(find) {
   if (find.endsWith('.h')) return INCLUDE_PATHS.some((path) => existsSync(join(path, find)));
+  if (find.startsWith('libclang_rt.')) return hasClangRuntime(find);
   if (find.includes('.so')) return LIBRARY_PATHS.some((path) => existsSync(join(path, find)));
   const paths = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_PATHS];
   return paths.some((path) => isExecutable(join(path, find)));
+}
+
+/** A library of clang's own, by the start of its name: clang keeps them in directories named after its version. */
+function hasClangRuntime(name) {
+  const versions = existsSync(CLANG_PATH) ? readdirSync(CLANG_PATH) : [];
+  const folders = versions.map((version) => join(CLANG_PATH, version, 'lib/linux')).filter((path) => existsSync(path));
+  return folders.some((path) => readdirSync(path).some((file) => file.startsWith(name)));
 }
 
 function isExecutable(file) {

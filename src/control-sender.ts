@@ -32,8 +32,11 @@ export class ControlSender {
     this.#words = new Int32Array(options.arena.buffer);
   }
 
-  /** Sends one message; says whether the kernel took it. A local address that is gone is left out. Counts what becomes of it. */
-  send(message: Uint8Array, to: Endpoint): boolean {
+  /**
+   * Sends one message; says whether the kernel took it. A local address that is gone is left out, unless the endpoint is that
+   * of a path (`isPath`). Counts what becomes of it.
+   */
+  send(message: Uint8Array, to: Endpoint, isPath = false): boolean {
     const { arena, ledger } = this.#options;
     arena.set(message, 0);
     const words = this.#words.subarray(DESCRIPTOR_OFFSET >> 2);
@@ -43,7 +46,8 @@ export class ControlSender {
     words[UDP_SEND.TRAFFIC_CLASS] = HANDSHAKE_TRAFFIC_CLASS;
     words[UDP_SEND.ENDPOINT_OFFSET] = ENDPOINT_OFFSET;
     let sent = this.#sendTo(to);
-    if (!sent && to.localAddress !== null) sent = this.#sendTo({ ...to, localAddress: null, localInterface: 0 });
+    if (!sent && !isPath && to.localAddress !== null)
+      sent = this.#sendTo({ ...to, localAddress: null, localInterface: 0 });
     if (!sent) ledger.drops[DROP.OUT_SEND_FAILED] += 1;
     ledger.counts[COUNTER.HANDSHAKE_TX] += sent ? 1 : 0;
     ledger.counts[COUNTER.UDP_TX] += sent ? 1 : 0;

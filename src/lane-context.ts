@@ -4,6 +4,7 @@
  */
 import { DueClock } from './history/due-clock.ts';
 import type { MessageSender, MessageTaker } from './history/message-sender.ts';
+import type { Injector } from './history/parity-receiver.ts';
 import type { PeerHistory } from './history/peer-history.ts';
 import { GroWatch } from './inbound/gro-watch.ts';
 import { SuperKinds } from './inbound/super-kinds.ts';
@@ -59,6 +60,8 @@ export class LaneContext {
   /** The other direction's part, for control messages of the lane's own; null while the lane is put together. */
   sender: MessageSender | null = null;
   taker: MessageTaker | null = null;
+  /** This direction's, for datagrams that were remade. */
+  injector: Injector | null = null;
   /** Memory for them. */
   readonly historyPool: RegionPool;
   readonly due: DueClock = new DueClock();

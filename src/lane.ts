@@ -311,6 +311,7 @@ class Lane {
     }
     peer.history ??= new PeerHistory(peer, memory, this.#index);
     peer.history.clock = this.#context.due;
+    this.#inbound.releaseOrdered(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);
   }
@@ -318,6 +319,7 @@ class Lane {
   #dropHistory(peer: LanePeer): void {
     if (peer.history === null) return;
     this.#context.histories.delete(peer.history);
+    this.#inbound.releaseOrdered(peer.history);
     peer.history.close(this.#context.historyPool);
     peer.history = null;
   }

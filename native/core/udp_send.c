@@ -19,12 +19,14 @@ static bool has_local(const uint32_t *endpoint) {
   return (local[0] | local[1] | local[2] | local[3]) != 0;
 }
 
-// The interface to send from: only a link-local address (fe80::/10) needs one. To name it for others would pin the
-// datagrams to it, also after the route has moved to another.
+// The interface to send from. A negative one is named whatever the route says. Else only a link-local address (fe80::/10)
+// needs one: to name it for others would pin the datagrams to it, also after the route has moved to another.
 static uint32_t interface_of(const uint32_t *endpoint) {
+  uint32_t interface = endpoint[ENDPOINT_LOCAL_INTERFACE];
+  if ((int32_t)interface < 0) return 0 - interface;
   uint8_t start[2];
   memcpy(start, endpoint + ENDPOINT_LOCAL_ADDRESS, sizeof start);
-  return start[0] == 0xfe && (start[1] & 0xc0) == 0x80 ? endpoint[ENDPOINT_LOCAL_INTERFACE] : 0;
+  return endpoint[ENDPOINT_FAMILY] == 6 && start[0] == 0xfe && (start[1] & 0xc0) == 0x80 ? interface : 0;
 }
 
 static void name_ipv4(struct msghdr *message, const uint32_t *endpoint) {
@@ -32,8 +34,8 @@ static void name_ipv4(struct msghdr *message, const uint32_t *endpoint) {
   memcpy(&name.sin_addr, endpoint + ENDPOINT_ADDRESS, 4);
   memcpy(message->msg_name, &name, sizeof name);
   message->msg_namelen = sizeof name;
-  if (!has_local(endpoint)) return;
-  struct in_pktinfo info = {0};
+  struct in_pktinfo info = {.ipi_ifindex = (int)interface_of(endpoint)};
+  if (!has_local(endpoint) && info.ipi_ifindex == 0) return;
   memcpy(&info.ipi_spec_dst, endpoint + ENDPOINT_LOCAL_ADDRESS, 4);
   add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
 }
@@ -45,8 +47,8 @@ static void name_ipv6(struct msghdr *message, const uint32_t *endpoint) {
   memcpy(&name.sin6_addr, endpoint + ENDPOINT_ADDRESS, 16);
   memcpy(message->msg_name, &name, sizeof name);
   message->msg_namelen = sizeof name;
-  if (!has_local(endpoint)) return;
   struct in6_pktinfo info = {.ipi6_ifindex = interface_of(endpoint)};
+  if (!has_local(endpoint) && info.ipi6_ifindex == 0) return;
   memcpy(&info.ipi6_addr, endpoint + ENDPOINT_LOCAL_ADDRESS, 16);
   add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 }

@@ -1,12 +1,21 @@
 // Datagram groups over loopback: sent by a lane to its own sockets.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "check.h"
 #include "fixture.h"
 
-enum { SEND_AT = 0, RECEIVE_AT = 4096, PEER4 = 8192, PEER6 = 8256, NOBODY = 8320, DATA = 16384, BUFFER = 1 << 19 };
+enum { SEND_AT = 0, RECEIVE_AT = 4096, PEER4 = 8192, PEER6 = 8256, NOBODY = 8320, DATA = 16384, BUFFER = 1 << 19,
+       NO_INTERFACE = 0x7ffffff0 };
+
+// What of a group the tests say: all but the columns that native code does not read.
+enum { GROUP_WORDS = 8, STRIDE = UDP_SEND_WORDS * 4 };
+
+static void put_groups(struct fixture *f, const uint32_t *groups, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) put_words(f->lane, SEND_AT + i * STRIDE, groups + i * GROUP_WORDS, GROUP_WORDS);
+}
 
 static void put_endpoints(struct fixture *f) {
   uint32_t peer4[ENDPOINT_WORDS] = {4, f->port4, htonl(INADDR_LOOPBACK)};
@@ -39,9 +48,9 @@ static void test_family(struct fixture *f, uint32_t family, uint32_t peer, uint1
   struct fault fault;
   const uint32_t groups[] = {DATA, 9500, 1000, 0x2e, peer, 77, 10, 0, DATA, 0, 0, 3, peer, 77, 1, 0,
                              DATA, 64,   0,    UINT32_MAX, peer, 77, 1,  0};
-  put_words(f->lane, SEND_AT, groups, 24);
+  put_groups(f, groups, 3);
   CHECK_EQUAL(lane_send_udp(f->lane, (const uint32_t[]){SEND_AT, 3}, &fault), 3);
-  for (uint32_t i = 0; i < 3; i++) CHECK_EQUAL(get_word(f->lane, SEND_AT + i * 32, UDP_SEND_RESULT), groups[i * 8 + 1]);
+  for (uint32_t i = 0; i < 3; i++) CHECK_EQUAL(get_word(f->lane, SEND_AT + i * STRIDE, UDP_SEND_RESULT), groups[i * 8 + 1]);
   CHECK_EQUAL(receive(f, family, 100), 3);
   CHECK_EQUAL(get_word(f->lane, RECEIVE_AT, UDP_RECEIVE_LENGTH), 9500);
   CHECK_EQUAL(get_word(f->lane, RECEIVE_AT, UDP_RECEIVE_SEGMENT_LENGTH), 1000);
@@ -69,10 +78,10 @@ static void test_failures_stay_single(struct fixture *f) {
       DATA, 105, 0,   UINT32_MAX, PEER4, 9, 1, 0,
   };
   const int results[] = {100, -EMSGSIZE, 101, 102, 103, -EDESTADDRREQ, 105};
-  put_words(f->lane, SEND_AT, groups, 56);
+  put_groups(f, groups, 7);
   CHECK_EQUAL(lane_send_udp(f->lane, (const uint32_t[]){SEND_AT, 7}, &fault), 5);
   for (uint32_t i = 0; i < 7; i++) {
-    CHECK_EQUAL((int)get_word(f->lane, SEND_AT + i * 32, UDP_SEND_RESULT), results[i]);
+    CHECK_EQUAL((int)get_word(f->lane, SEND_AT + i * STRIDE, UDP_SEND_RESULT), results[i]);
   }
   CHECK_EQUAL(receive(f, 4, 3), 3);
   CHECK_EQUAL(receive(f, 4, 100), 1);
@@ -89,8 +98,8 @@ static void test_refusals(struct fixture *f) {
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     put_words(f->lane, SEND_AT, good, 8);
-    put_words(f->lane, SEND_AT + 32, good, 8);
-    put_words(f->lane, SEND_AT + 32 + bad[i].column * 4, &bad[i].value, 1);
+    put_words(f->lane, SEND_AT + STRIDE, good, 8);
+    put_words(f->lane, SEND_AT + STRIDE + bad[i].column * 4, &bad[i].value, 1);
     CHECK_EQUAL(lane_send_udp(f->lane, (const uint32_t[]){SEND_AT, 2}, &fault), -1);
     CHECK_EQUAL(fault.kind, FAULT_RANGE);
     CHECK_EQUAL(receive(f, 4, 100), 0);
@@ -100,12 +109,30 @@ static void test_refusals(struct fixture *f) {
   CHECK_EQUAL(lane_receive_udp(f->lane, (const uint32_t[]){4, 0, 1, BUFFER + 1, BUFFER}, &fault), -1);
 }
 
+// With a negative interface a datagram leaves through that one, with or without a local address; else the route decides.
+static void test_bound(struct fixture *f) {
+  struct fault fault;
+  const uint32_t groups[] = {DATA, 10, 0, UINT32_MAX, PEER4, 9, 1, 0, DATA, 11, 0, UINT32_MAX, PEER6, 9, 1, 0};
+  const struct { int interface; uint32_t sent; int result; } cases[] = {
+      {-1, 2, 10}, {NO_INTERFACE, 2, 10}, {-NO_INTERFACE, 0, -ENODEV}, {INT_MIN, 0, -ENODEV}, {0, 2, 10},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    put_words(f->lane, PEER4 + ENDPOINT_LOCAL_INTERFACE * 4, (const uint32_t *)&cases[i].interface, 1);
+    put_words(f->lane, PEER6 + ENDPOINT_LOCAL_INTERFACE * 4, (const uint32_t *)&cases[i].interface, 1);
+    put_groups(f, groups, 2);
+    CHECK_EQUAL(lane_send_udp(f->lane, (const uint32_t[]){SEND_AT, 2}, &fault), cases[i].sent);
+    CHECK_EQUAL((int)get_word(f->lane, SEND_AT, UDP_SEND_RESULT), cases[i].result);
+    CHECK_EQUAL(receive(f, 4, 9), cases[i].sent / 2);
+    CHECK_EQUAL(receive(f, 6, 9), cases[i].sent / 2);
+  }
+}
+
 // A full run of messages goes out over several sendmmsg() calls, and the buffer's end is respected on the way in.
 static void test_many(struct fixture *f) {
   struct fault fault;
   for (uint32_t i = 0; i < 100; i++) {
     const uint32_t group[] = {DATA + i, 200, 0, UINT32_MAX, PEER4, 9, 1, 0};
-    put_words(f->lane, SEND_AT + i * 32, group, 8);
+    put_words(f->lane, SEND_AT + i * STRIDE, group, 8);
   }
   CHECK_EQUAL(lane_send_udp(f->lane, (const uint32_t[]){SEND_AT, 100}, &fault), 100);
   uint32_t room = 65536 + 5 * 256;
@@ -122,6 +149,7 @@ void test_udp(void) {
   test_family(&f, 6, PEER6, f.port6);
   test_failures_stay_single(&f);
   test_refusals(&f);
+  test_bound(&f);
   test_many(&f);
   f.lane->udp6_fd = -1;
   CHECK_EQUAL(lane_receive_udp(f.lane, (const uint32_t[]){6, 0, 1, BUFFER, 70000}, &fault), -1);

@@ -1,6 +1,6 @@
 /**
- * Names of the commands, apart from what defines them: an interface may be called like none of them in the short form
- * `gigatun IFACE`, which is told apart before anything else is loaded.
+ * Names of the commands, apart from what defines them: an interface may be called like none of them in the bare short
+ * form `gigatun IFACE`, which is told apart before anything else is loaded.
  */
 export const COMMAND_NAMES: readonly string[] = [
   'up',
@@ -12,6 +12,7 @@ export const COMMAND_NAMES: readonly string[] = [
   'doctor',
   'demo',
   'bench',
+  'lab',
   'genkey',
   'genpsk',
   'pubkey',

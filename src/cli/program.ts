@@ -1,12 +1,21 @@
 /**
  * The command line: names, options, help and examples of all commands. What a command does is loaded only when it is
- * called, so that `gigatun genkey` starts as fast as it should and only `up`, `daemon`, `demo`, `bench` and `doctor` ever
+ * called, so that `gigatun genkey` starts as fast as it should and only `up`, `daemon`, `demo`, `bench`, `lab` and `doctor` ever
  * load native code.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { readLanes, readMemory, readMtu, type ValueReader } from '../control/config-values.ts';
+import {
+  readEndpoint,
+  readLaneChoice,
+  readLanes,
+  readMemory,
+  readMtu,
+  type ValueReader,
+} from '../control/config-values.ts';
+import { readBlackout, readBurst, readMs, readRate, readShare } from '../lab/emulator/values.ts';
 import type { DaemonOptions } from './daemon.ts';
 import { EXIT_MEANINGS, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-code.ts';
+import type { LabOptions } from './lab.ts';
 import { endWithReader, sayError } from './print.ts';
 import type { UpOptions } from './up.ts';
 import { packageVersion } from './version.ts';
@@ -23,6 +32,8 @@ Examples:
   gigatun wg0                    an empty interface, for wg and wg-quick to configure
   gigatun demo                   a tunnel between two namespaces, measured
   gigatun bench --stages         what each stage costs on this machine
+  gigatun lab --listen 6000 --to 10.0.0.2:51820 --delay 10ms --loss 1%
+                                 a bad link, to see what a tunnel makes of it
 `;
 
 const ENVIRONMENT = `
@@ -32,6 +43,7 @@ Environment:
   WG_SUDO                          1: keep all privileges while a tunnel runs
   GIGATUN_AEAD                     auto, openssl or ipsec-mb (default auto: the fastest that is there)
   WG_ENDPOINT_RESOLUTION_RETRIES   tries to look an endpoint's name up (default 15, or infinity)
+  NOTIFY_SOCKET                    set by systemd, which is told of the start, of reloads and of the end
 
 Environment of gigatun INTERFACE:
   GIGATUN_LANES, GIGATUN_MEMORY, GIGATUN_OFFLOADS, GIGATUN_ANNOUNCE, GIGATUN_TX_QUEUE_LENGTH
@@ -66,6 +78,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
 function createProgram(finish: (exitCode: number) => void): Command {
   const program = new Command('gigatun')
     .description('A fast userspace WireGuard tunnel that shows where the time goes.')
+    .usage('[options] [command]\n       gigatun [-f] [--] INTERFACE')
     .version(`gigatun ${packageVersion()}`, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', `${EXAMPLES}${exitCodeHelp()}${ENVIRONMENT}`)
@@ -74,6 +87,7 @@ function createProgram(finish: (exitCode: number) => void): Command {
   addTunnelCommands(program, finish);
   addFigureCommands(program, finish);
   addBenchCommand(program, finish);
+  addLabCommand(program, finish);
   addKeyCommands(program, finish);
   return program;
 }
@@ -96,7 +110,7 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     .option(
       '--lanes <n>',
       'worker threads that move packets, or auto (default: #gigatun: Lanes, else 1)',
-      readerOption(readLanes),
+      readerOption(readLaneChoice),
     )
     .option('--memory <mb>', 'cap of resident memory (default: #gigatun: Memory, else none)', readerOption(readMemory))
     .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))
@@ -141,7 +155,7 @@ function addDaemonCommand(program: Command, finish: (exitCode: number) => void):
     .description(
       'Opens an interface without keys, peers and addresses, which wg and wg-quick configure over its UAPI socket, as they ' +
         'do with wireguard-go. Returns when both are there. The short form, which wg-quick calls, is: gigatun [-f] INTERFACE; ' +
-        'an interface that is called like a command needs the long one, or: gigatun [-f] -- INTERFACE.',
+        'an interface that is called like a command needs the long one, or: gigatun -f INTERFACE, gigatun -- INTERFACE.',
     )
     .argument('<interface>', 'interface name')
     .option('-f, --foreground', 'stay in the foreground and log to stderr')
@@ -237,6 +251,59 @@ function addBenchCommand(program: Command, finish: (exitCode: number) => void): 
     );
 }
 
+function addLabCommand(program: Command, finish: (exitCode: number) => void): void {
+  const { ms, share } = { ms: readerOption(readMs), share: readerOption(readShare) };
+  program
+    .command('lab')
+    .summary('emulate a bad link between two ends of a tunnel')
+    .description(
+      'Relays UDP datagrams between whoever sends to a port and one target, as a link with delay, loss, bursts, reordering, ' +
+        'duplication, a rate limit and blackouts would, in both directions. One end of a tunnel has the emulator as its ' +
+        'endpoint. It answers everybody who sends to its port: run it where only you can reach it.',
+    )
+    .requiredOption('--listen <port>', 'UDP port to listen on', integerOption(1, 65_535))
+    .requiredOption('--to <host:port>', 'the target', readerOption(readEndpoint))
+    .option('--from <host:port>', 'the client (default: whoever sent last)', readerOption(readEndpoint))
+    .option('--delay <time>', 'one-way delay: 10ms', ms)
+    .option('--jitter <time>', 'up to so much more delay, in order', ms)
+    .option('--loss <share>', 'independent loss: 1%', share)
+    .option(
+      '--burst <share/length>',
+      'loss in bursts, share and mean length in datagrams: 5%/8',
+      readerOption(readBurst),
+    )
+    .option('--reorder <share>', 'share of datagrams that come late', share)
+    .option('--reorder-by <time>', 'how late (default 5ms)', ms)
+    .option('--duplicate <share>', 'share of datagrams that come twice', share)
+    .option('--rate <rate>', 'limit: 100mbit', readerOption(readRate))
+    .option(
+      '--overhead <bytes>',
+      'what each datagram weighs beside its payload (default 28: IPv4, UDP)',
+      integerOption(0, 256),
+    )
+    .option('--queue <time>', 'longest wait for the rate (default 50ms)', ms)
+    .option(
+      '--blackout <when>',
+      'nothing passes: START+LENGTH[/EVERY], as in 5s+2s/20s; repeatable',
+      collect(readBlackout),
+      [],
+    )
+    .option('--plan <file>', 'JSON with what differs between the directions: {"toTarget": {…}, "toClient": {…}}')
+    .option('--seed <n>', 'of all chance: the same seed, the same losses', integerOption(0, 999_999_999), 1)
+    .option('--seconds <n>', 'end by itself (default: when it is interrupted)', integerOption(1, 86_400))
+    .option('--json', 'print what it did as JSON')
+    .addHelpText(
+      'after',
+      '\nSIGUSR1 cuts the link, SIGUSR2 mends it.\n\nExamples:\n' +
+        '  gigatun lab --listen 6000 --to 10.0.0.2:51820 --delay 10ms --loss 1%\n' +
+        '  gigatun lab --listen 6000 --to 10.0.0.2:51820 --burst 5%/8 --rate 50mbit --queue 100ms\n',
+    )
+    .action(async (options: Omit<LabOptions, 'seconds' | 'json'> & { seconds?: number; json?: true }) => {
+      const { seconds = null, json } = options;
+      finish(await (await import('./lab.ts')).lab({ ...options, seconds, json: json === true }));
+    });
+}
+
 function addKeyCommands(program: Command, finish: (exitCode: number) => void): void {
   program
     .command('genkey')
@@ -265,6 +332,12 @@ function readerOption<T>(read: ValueReader<T>): (text: string) => T {
     const { expected, got, hint } = reading.complaint;
     throw new InvalidArgumentError(`Expected ${expected}, got ${got}; ${hint}.`);
   };
+}
+
+/** An option that may stand several times. */
+function collect<T>(read: ValueReader<T>): (text: string, before: readonly T[]) => readonly T[] {
+  const readOne = readerOption(read);
+  return (text, before) => [...before, readOne(text)];
 }
 
 function integerOption(least: number, most: number): (text: string) => number {

@@ -31,6 +31,7 @@ export interface Service {
 export interface ServiceStart {
   readonly channel: StartChannel;
   readonly log: Logger;
+  readonly manager: ServiceManager;
   /** Ends the start, or what it has started; its reason says why. */
   readonly signal: AbortSignal;
   /** Somebody has no patience: what only waits on the way down is to be left out. */
@@ -66,7 +67,7 @@ export async function serve(levels: LogLevels, start: (request: ServiceStart) =>
     const log = createLogger(logLevelOf(process.env.LOG_LEVEL, level, channel.report));
     const manager = openServiceManager(log);
     stopWhenBroken(stop, log);
-    const service = await start({ channel, log, signal: stop.signal, force: force.signal });
+    const service = await start({ channel, log, manager, signal: stop.signal, force: force.signal });
     return await stay(service, { manager, channel, log, signal: stop.signal, hangUp });
   } catch (error) {
     if (!channel.fail(error)) throw error;

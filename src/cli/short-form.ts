@@ -15,7 +15,8 @@ const FOREGROUND: readonly string[] = ['-f', '--foreground'];
 const KEEP_PRIVILEGES = '--disable-drop-privileges';
 
 /**
- * Reads the short form; null for any other command line. A command's name is the command; behind `--` it is an interface.
+ * Reads the short form; null for any other command line. A command's name alone is the command; behind one of these options,
+ * which no command has before its name, or behind `--`, it is an interface.
  *
  * @param args without node and the script.
  */
@@ -27,7 +28,8 @@ export function readShortForm(args: readonly string[]): ShortForm | null {
   const isMarked = rest[0] === '--';
   const [name, ...more] = isMarked ? rest.slice(1) : rest;
   if (name === undefined || more.length > 0) return null;
-  if (!isMarked && (name.startsWith('-') || COMMAND_NAMES.includes(name))) return null;
+  if (!isMarked && name.startsWith('-')) return null;
+  if (!isMarked && options.length === 0 && COMMAND_NAMES.includes(name)) return null;
   const foreground = options.some((text) => FOREGROUND.includes(text));
   return { name, foreground, disableDropPrivileges: options.includes(KEEP_PRIVILEGES) };
 }

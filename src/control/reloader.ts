@@ -10,6 +10,7 @@ import type { Logger } from './log.ts';
 import { carryOutReload, planReload, type ReloadPlan, type RunningTunnel } from './reload.ts';
 import { boundedReport, type ReloadReport } from './reload-report.ts';
 import { type LookUp, triesFromEnvironment } from './resolve.ts';
+import type { ServiceManager } from './service-manager.ts';
 import { messageOf } from './system-error.ts';
 
 export interface ReloaderOptions {
@@ -20,6 +21,8 @@ export interface ReloaderOptions {
   readonly running: () => RunningTunnel;
   /** Takes over what holds now. */
   readonly applied: (plan: ReloadPlan) => void;
+  /** Told when a reload that may change something has begun and when it is over; waited for. */
+  readonly manager: Pick<ServiceManager, 'reloading' | 'reloaded'> | undefined;
   /** Called behind each reload, however it went: it leaves behind what a start does. */
   readonly finished: (() => void) | undefined;
   readonly run: RunCommand;
@@ -46,13 +49,15 @@ export class Reloader {
    * @throws GigatunError with every problem of the file, or of what failed; then everything is as before.
    */
   async reload(dryRun: boolean): Promise<ReloadReport> {
-    const { name, load } = this.#options;
+    const { name, load, manager } = this.#options;
     if (this.#isBusy) throw new GigatunError('BUSY', `a reload of ${name} is under way; try again in a moment`);
     if (load === null) throw new GigatunError('UNSUPPORTED', `${name} was not started from a file; change it with: wg`);
     this.#isBusy = true;
     try {
+      if (!dryRun) await manager?.reloading();
       return await this.#reload(this.#read(load), dryRun);
     } finally {
+      if (!dryRun) await manager?.reloaded();
       this.#isBusy = false;
       // Behind the answer, when nothing of the plan is in use any more.
       setImmediate(() => this.#options.finished?.());

@@ -14,7 +14,11 @@ const TIME_LIMIT_MS = 10_000;
 export interface ServiceManager {
   /** The start is over. */
   ready(status: string): Promise<void>;
-  /** The end has begun. */
+  /** A reload has begun. */
+  reloading(): Promise<void>;
+  /** It is over, however it went. */
+  reloaded(): Promise<void>;
+  /** The end has begun: what is told later is not passed on. */
   stopping(): Promise<void>;
 }
 
@@ -23,13 +27,20 @@ export function openServiceManager(log: Logger): ServiceManager {
   const socket = process.env[VARIABLE] ?? '';
   delete process.env[VARIABLE];
   let last: Promise<void> = Promise.resolve();
+  let isStopping = false;
   const tell = (...words: readonly string[]): Promise<void> => {
-    if (socket !== '') last = last.then(() => notify(socket, words, log));
+    if (socket !== '' && !isStopping) last = last.then(() => notify(socket, words, log));
     return last;
   };
   return {
     ready: (status) => tell('--ready', `--status=${status}`),
-    stopping: () => tell('STOPPING=1'),
+    reloading: () => tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`),
+    reloaded: () => tell('READY=1'),
+    stopping: () => {
+      const told = tell('STOPPING=1');
+      isStopping = true;
+      return told;
+    },
   };
 }
 

@@ -11,6 +11,7 @@ import { Copies } from './copies.ts';
 import { DelayedCopies } from './delayed-copies.ts';
 import { DueClock } from './due-clock.ts';
 import { HISTORY_CELL, historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
+import type { ParityReceiver } from './parity-receiver.ts';
 import { PathChoice } from './path-choice.ts';
 import { Repeats } from './repeats.ts';
 import { RxState } from './rx-state.ts';
@@ -58,6 +59,7 @@ export class PeerHistory {
   ring: SentRing | null = null;
   /** Null unless forward error correction is on. */
   sealedWatch: SealedWatch | null = null;
+  parityReceiver: ParityReceiver | null = null;
 
   /** `memory`: historyCellsBytes for all lanes. */
   constructor(peer: LanePeer, memory: SharedArrayBuffer, lane: number) {
@@ -108,11 +110,13 @@ export class PeerHistory {
     if (!isDelayed) this.delayed = null;
     if (bytes !== this.#ringWanted) this.#changeRing(bytes, pool);
     if (isDelayed && this.ring !== null) this.delayed ??= new DelayedCopies();
+    this.rx.setSettings(settings, pool);
   }
 
   /** Gives memory back; the object is of no use any more. */
   close(pool: RegionPool): void {
     this.#changeRing(0, pool);
+    this.rx.close(pool);
   }
 
   /** Takes over what the control lane says of the paths. */

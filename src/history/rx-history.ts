@@ -79,6 +79,7 @@ function recordWatched(
   }
   memory.counters[RECEIVED_COUNT] += newCount;
   memory.unlock();
+  if (rx.order !== null) batch.hasOrdered = true;
   batch.runPaths[run] = path;
   batch.runNewest[run] = rx.hasNewest ? 1 : 0;
   counts[COUNTER.UDP_RX_UNIQ] += rx.freshCount;

@@ -18,6 +18,8 @@ const READY_MS = 10_000;
 export interface GigatunOptions {
   /** Default 1. */
   readonly lanes?: number;
+  /** `#gigatun:` settings of [Peer]: 'Copies = 2'. */
+  readonly peerSettings?: readonly string[];
   /** More arguments of `gigatun up`. */
   readonly arguments?: readonly string[];
   /** `#gigatun:` settings of [Interface]: 'Offloads = none'. */
@@ -30,7 +32,7 @@ export async function openGigatun(lab: Lab, plan: EndPlan, options: GigatunOptio
   const runDirectory = join(lab.directory, `run-${plan.device}`);
   const file = join(lab.directory, `${plan.device}.conf`);
   mkdirSync(runDirectory, { mode: 0o700 });
-  writeFileSync(file, withSettings(quickConfig(plan), options.settings ?? []), { mode: 0o600 });
+  writeFileSync(file, withSettings(quickConfig(plan), options), { mode: 0o600 });
   const { lanes = 1 } = options;
   const command = [
     process.execPath,
@@ -53,9 +55,11 @@ export async function openGigatun(lab: Lab, plan: EndPlan, options: GigatunOptio
   return end;
 }
 
-function withSettings(config: string, settings: readonly string[]): string {
-  const lines = settings.map((setting) => `\n#gigatun: ${setting}`);
-  return config.replace('[Interface]', () => `[Interface]${lines.join('')}`);
+function withSettings(config: string, { settings = [], peerSettings = [] }: GigatunOptions): string {
+  const lines = (all: readonly string[]): string => all.map((setting) => `\n#gigatun: ${setting}`).join('');
+  return config
+    .replace('[Interface]', () => `[Interface]${lines(settings)}`)
+    .replace('[Peer]', () => `[Peer]${lines(peerSettings)}`);
 }
 
 export class GigatunEnd implements TunnelEnd {

@@ -39,7 +39,7 @@ export interface EndPlan {
   readonly inner6: string;
   readonly peer: {
     readonly publicKey: string;
-    /** `ADDRESS:PORT`, IPv6 in brackets. */
+    /** `ADDRESS:PORT`, IPv6 in brackets; empty: the end learns it from the other. */
     readonly endpoint: string;
     readonly inner4: string;
     readonly inner6: string;
@@ -129,7 +129,7 @@ export function wireguardConfig(plan: EndPlan): string {
     `PublicKey = ${peer.publicKey}`,
     ...(plan.presharedKey === null ? [] : [`PresharedKey = ${plan.presharedKey}`]),
     `AllowedIPs = ${peer.inner4}/32, ${peer.inner6}/128`,
-    `Endpoint = ${peer.endpoint}`,
+    ...(peer.endpoint === '' ? [] : [`Endpoint = ${peer.endpoint}`]),
     ...(peer.persistentKeepaliveSeconds === 0 ? [] : [`PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`]),
     '',
   ].join('\n');

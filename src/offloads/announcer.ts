@@ -14,7 +14,8 @@ import { CAPABILITY, type ControlMessage } from '../protocol/control-message.ts'
 const STRANGER_INTERVAL_MS = 3_600_000;
 const REPEAT_FIRST_MS = 500;
 const SENDS_PER_KEYPAIR_MAX = 8;
-const CAPABILITIES = CAPABILITY.PROBES | CAPABILITY.RECEIVED;
+/** What every gigatun can do. */
+const CAPABILITIES = CAPABILITY.PROBES | CAPABILITY.RECEIVED | CAPABILITY.PATHS;
 
 export class Announcer {
   readonly #isOn: boolean;
@@ -26,9 +27,13 @@ export class Announcer {
   #sends = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #capabilities = 0;
+  /** What else can be done with this peer. */
+  #offered: number;
 
-  constructor(isOn: boolean) {
+  /** `offered`: capability bits besides those of every gigatun. */
+  constructor(isOn: boolean, offered = 0) {
     this.#isOn = isOn;
+    this.#offered = offered;
   }
 
   /** Whether the peer has announced itself, on this keypair or the one before. */
@@ -68,6 +73,15 @@ export class Announcer {
     return this.#toldHeard && message.heard ? null : this.#say(nowMs);
   }
 
+  /** Something else is offered from now on: a peer that is known is told so. */
+  offer(offered: number, nowMs: number): ControlMessage | null {
+    if (offered === this.#offered) return null;
+    this.#offered = offered;
+    if (!this.isHeard) return null;
+    this.#confirmed = false;
+    return this.#say(nowMs);
+  }
+
   /** Another announcement, for a peer that seems not to have heard one. */
   due(nowMs: number): ControlMessage | null {
     return nowMs >= this.dueMs ? this.#say(nowMs) : null;
@@ -78,6 +92,6 @@ export class Announcer {
     this.#sends += 1;
     this.#lastSentMs = nowMs;
     this.#toldHeard = this.#heardOnThis;
-    return { kind: 'announce', capabilities: CAPABILITIES, heard: this.#heardOnThis };
+    return { kind: 'announce', capabilities: CAPABILITIES | this.#offered, heard: this.#heardOnThis };
   }
 }

@@ -74,6 +74,8 @@ interface Peer {
   /** Until then a lane sends no groups, ms. */
   refusedUntilMs: number;
   bytes: number;
+  /** Capability bits that are announced besides those of every gigatun. */
+  offered: number;
 }
 
 export class OffloadControl {
@@ -96,7 +98,7 @@ export class OffloadControl {
 
   /** `name`: what the log calls it. Lanes know the peer already. */
   addPeer(id: number, name: string, choice: PeerChoice): void {
-    const idle = { path: null, waiting: [], current: null, activeUntilMs: 0, refusedUntilMs: 0, bytes: 0 };
+    const idle = { path: null, waiting: [], current: null, activeUntilMs: 0, refusedUntilMs: 0, bytes: 0, offered: 0 };
     this.#peers.set(id, { id, name, choice, ...idle });
     if (choice.offloads === 'none') this.#tellLanes(id, { datagramsMax: 1, shortTail: true });
   }
@@ -195,6 +197,19 @@ export class OffloadControl {
     this.#peers.get(id)?.path?.moved(this.#options.nowMs());
   }
 
+  /** What the peer has announced that it can do (CAPABILITY bits); 0 for a stranger. */
+  capabilities(id: number): number {
+    return this.#peers.get(id)?.path?.capabilities ?? 0;
+  }
+
+  /** What the peer is told that can be done with it, besides what every gigatun can. */
+  offer(id: number, offered: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || peer.offered === offered) return;
+    peer.offered = offered;
+    peer.path?.offer(offered, this.#options.nowMs());
+  }
+
   status(id: number): PeerOffloadStatus {
     const peer = this.#peers.get(id);
     const path = peer?.path ?? null;
@@ -219,6 +234,7 @@ export class OffloadControl {
     const options = {
       offloads: peer.choice.offloads,
       announces: announces && peer.choice.announces,
+      offered: peer.offered,
       datagramsMax,
       firstRound: randomInt(2 ** 32),
     };

@@ -43,6 +43,8 @@ export interface PathFigures {
 export interface PathOptions {
   readonly offloads: PeerOffloads;
   readonly announces: boolean;
+  /** Capability bits that are announced besides those of every gigatun. */
+  readonly offered: number;
   /** Most datagrams that the kernel takes in a group; 1 without GSO. */
   readonly datagramsMax: number;
   /** Random, 32 bits. */
@@ -76,7 +78,7 @@ export class PeerPath {
 
   constructor(options: PathOptions, host: PathHost) {
     this.#host = host;
-    this.#announcer = new Announcer(options.announces);
+    this.#announcer = new Announcer(options.announces, options.offered);
     this.#datagramsMax = options.datagramsMax;
     const probes = options.offloads === 'auto' && options.datagramsMax > 1;
     this.#prober = probes ? new ShapeProber(options.datagramsMax, options.firstRound) : null;
@@ -85,6 +87,16 @@ export class PeerPath {
   /** Whether the peer has announced itself. */
   get isGigatun(): boolean {
     return this.#announcer.isHeard;
+  }
+
+  /** What the peer has announced that it can do; 0 for a stranger. */
+  get capabilities(): number {
+    return this.#announcer.capabilities;
+  }
+
+  /** Something else is offered to the peer. */
+  offer(offered: number, nowMs: number): void {
+    this.#say(this.#announcer.offer(offered, nowMs));
   }
 
   /** Which groups the peer gets, if that is this path's to say. */

@@ -16,6 +16,8 @@ export interface DhKeyPair {
 const PRIVATE_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 /** A public key as JWK (RFC 8037), without the key itself. */
 const PUBLIC_JWK = { kty: 'OKP', crv: 'X25519' } as const;
+/** How a generated pair's public key comes out; the private key stays a KeyObject. */
+const PUBLIC_AS_JWK = { publicKeyEncoding: { format: 'jwk' } } as const;
 
 /**
  * Makes a key pair of a private key, which is clamped as RFC 7748 says.
@@ -30,7 +32,7 @@ export function importKeyPair(privateKey: Uint8Array): DhKeyPair {
   const der = Buffer.concat([PRIVATE_PREFIX, privateKey]);
   const imported = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   der.fill(0);
-  return { privateKey: imported, publicKey: bytesOf(createPublicKey(imported)) };
+  return { privateKey: imported, publicKey: bytesOf(createPublicKey(imported).export({ format: 'jwk' })) };
 }
 
 /** The private key as 32 bytes, clamped as RFC 7748 says, which the caller zeroes. */
@@ -46,14 +48,26 @@ export function exportPrivateKey(privateKey: KeyObject): Uint8Array {
 /**
  * A new key pair from OpenSSL's own random numbers, for whoever drives the protocol: a tenth of what an import takes, and
  * the private key never lies in script's memory.
+ *
+ * The public key has to come out with the pair. Exported later, it stops the process for good once in many thousand times:
+ * `export` holds the pair's lock while it makes strings, and if those start a garbage collection that finds the finished
+ * generation, Node.js locks again in its destructor (KeyPairGenConfig, src/crypto/crypto_keygen.h).
  */
 export function generateKeyPair(): DhKeyPair {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519');
-  return { privateKey, publicKey: bytesOf(publicKey) };
+  const made: { readonly privateKey: KeyObject; readonly publicKey: unknown } = generateKeyPairSync(
+    'x25519',
+    PUBLIC_AS_JWK,
+  );
+  const { publicKey } = made;
+  if (!isPublicJwk(publicKey)) throw new TypeError('expected the public key of a new X25519 pair as JWK, got none');
+  return { privateKey: made.privateKey, publicKey: bytesOf(publicKey) };
 }
 
-function bytesOf(publicKey: KeyObject): Uint8Array {
-  const { x = '' } = publicKey.export({ format: 'jwk' });
+function isPublicJwk(value: unknown): value is { readonly x: string } {
+  return typeof value === 'object' && value !== null && 'x' in value && typeof value.x === 'string';
+}
+
+function bytesOf({ x = '' }: { readonly x?: string }): Uint8Array {
   return Uint8Array.from(Buffer.from(x, 'base64url'));
 }
 

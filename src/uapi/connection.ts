@@ -21,8 +21,16 @@ export interface UapiDevice {
   settings(): DeviceSettings;
 }
 
-/** How long a client may stop within a request or an answer. */
-const STALL_LIMIT_MS = 120_000;
+/** How long a client may stop within a request or an answer, milliseconds. */
+export const STALL_LIMIT_MS = 120_000;
+
+export interface ConnectionTools {
+  readonly log: Logger;
+  /** Shared by all connections. */
+  readonly budget: LineBudget;
+  /** As STALL_LIMIT_MS. */
+  readonly stallLimitMs: number;
+}
 
 export class Connection {
   /** When something last came or went, milliseconds of the monotonic clock. */
@@ -30,14 +38,16 @@ export class Connection {
   readonly #socket: Socket;
   readonly #device: UapiDevice;
   readonly #log: Logger;
+  readonly #stallLimitMs: number;
   readonly #parser: RequestParser;
   #isAnswering = false;
   #isFinishing = false;
 
-  constructor(socket: Socket, device: UapiDevice, log: Logger, budget: LineBudget) {
+  constructor(socket: Socket, device: UapiDevice, { log, budget, stallLimitMs }: ConnectionTools) {
     this.#socket = socket;
     this.#device = device;
     this.#log = log;
+    this.#stallLimitMs = stallLimitMs;
     this.#parser = new RequestParser(budget);
     socket.on('timeout', () => socket.destroy());
     socket.on('error', (error) => log.debug('UAPI connection', { error: error.message }));
@@ -63,7 +73,7 @@ export class Connection {
         this.lastActiveMs = performance.now();
         this.#parser.feed(chunk);
         if (!(await this.#answerAll())) break;
-        this.#socket.setTimeout(this.#parser.isWithin ? STALL_LIMIT_MS : 0);
+        this.#socket.setTimeout(this.#parser.isWithin ? this.#stallLimitMs : 0);
       }
     } finally {
       const cut = this.#parser.end();
@@ -85,7 +95,7 @@ export class Connection {
   }
 
   async #answer(request: UapiRequest): Promise<void> {
-    this.#socket.setTimeout(STALL_LIMIT_MS);
+    this.#socket.setTimeout(this.#stallLimitMs);
     if (request.kind === 'get') await this.#get();
     else if (request.kind === 'set') await this.#set(request.change);
     else await this.#refuse(request.operation, request.error);

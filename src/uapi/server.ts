@@ -8,7 +8,7 @@ import { rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import type { Logger } from '../control/log.ts';
 import { messageOf } from '../control/system-error.ts';
-import { Connection, type UapiDevice } from './connection.ts';
+import { Connection, STALL_LIMIT_MS, type UapiDevice } from './connection.ts';
 import { LineBudget } from './line-budget.ts';
 import { type FileIdentity, identityOf, isGone, RemovalWatch } from './removal-watch.ts';
 import { listenAt, listenOn, uapiPath } from './socket.ts';
@@ -26,6 +26,8 @@ export interface UapiOptions {
   readonly fd?: number;
   /** Where the socket lies; default /var/run/wireguard. */
   readonly directory?: string;
+  /** How long a client may stop within a request or an answer, milliseconds; default 120 s. */
+  readonly stallLimitMs?: number;
 }
 
 export interface UapiServer {
@@ -118,7 +120,8 @@ class Connections {
 
   take(socket: Socket): void {
     if (this.#present.size >= CONNECTIONS_MAX) this.#makeRoom();
-    const connection = new Connection(socket, this.#options.device, this.#options.log, this.#budget);
+    const { device, log, stallLimitMs = STALL_LIMIT_MS } = this.#options;
+    const connection = new Connection(socket, device, { log, budget: this.#budget, stallLimitMs });
     this.#present.add(connection);
     socket.once('close', () => this.#present.delete(connection));
   }

@@ -70,9 +70,12 @@ suite('help', () => {
     expect(stderr).toContain('Usage: gigatun');
   });
 
-  it('names every command and every exit code', () => {
+  it('shows the short form, every command, every exit code and what systemd sets', () => {
     const { status, stdout } = gigatun(['--help']);
     expect(status).toBe(0);
+    expect(stdout).toMatch(/^Usage: gigatun \[options\] \[command\]\n {7}gigatun \[-f\] \[--\] INTERFACE\n/);
+    for (const name of ['LOG_LEVEL', 'NOTIFY_SOCKET', 'WG_TUN_FD'])
+      expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     for (const name of [
       'up',
       'down',

@@ -124,6 +124,19 @@ function testBackground(): void {
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('if you meant the command down') });
   });
 
+  it('opens an interface that is called like a command where it is marked as one, and only there', async () => {
+    expect(await gigatun(['genpsk'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^.{43}=\n$/) });
+    expect(a.hasDevice('genpsk')).toBe(false);
+    expect((await gigatun(['--', 'genpsk'])).code).toBe(0);
+    a.ip('link delete dev genpsk');
+    await until(() => !existsSync('/var/run/wireguard/genpsk.sock'), 'the first to end');
+    const program = a.start([process.execPath, CLI, '-f', 'genpsk'], {
+      env: { GIGATUN_RUN_DIR: runDirectory, LOG_LEVEL: 'info' },
+    });
+    await program.waitForOutput(/ info up name=genpsk\n/, END_MS);
+    expect((await program.stop()).code).toBe(0);
+  });
+
   it('ends when its UAPI socket is removed', async () => {
     await gigatun([NAME]);
     rmSync(UAPI_SOCKET);
@@ -137,6 +150,19 @@ function testBackground(): void {
     await gigatun(['down', NAME]);
     await gigatun(['daemon', '--lanes', '2', '--memory', '300', NAME]);
     expect(await status()).toMatchObject({ lanes: 2, memoryCapBytes: 300e6 });
+  });
+
+  it('lets variables of other implementations change nothing, and refuses their options by name', async () => {
+    const theirLog = join(runDirectory, 'their.log');
+    const variables = { WG_THREADS: '4', WG_LOG_LEVEL: 'trace', WG_LOG_FILE: theirLog };
+    const started = await gigatun([NAME], { ...variables, WG_PREALLOCATED_BUFFERS_PER_POOL: '9' });
+    expect(started).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    expect(await status()).toMatchObject({ lanes: 1 });
+    expect(existsSync(theirLog)).toBe(false);
+    for (const option of ['--disable-multi-queue', '--disable-connected-udp']) {
+      const { code, stderr } = await gigatun([option, 'other']);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(option) });
+    }
   });
 
   it('logs to the stderr of its caller where somebody asks for a level, and to a file else', async () => {
@@ -332,7 +358,10 @@ describe('the short form', () => {
     [['--disable-drop-privileges', 'wg0'], { name: 'wg0', foreground: false, disableDropPrivileges: true }],
     [['-f', '--disable-drop-privileges', 'wg0'], { name: 'wg0', foreground: true, disableDropPrivileges: true }],
     [['show'], null],
-    [['-f', 'show'], null],
+    [['-f', 'show'], { name: 'show', foreground: true, disableDropPrivileges: false }],
+    [['--disable-drop-privileges', 'up'], { name: 'up', foreground: false, disableDropPrivileges: true }],
+    [['show', '-f'], null],
+    [['-f', 'up', 'wg0'], null],
     [['--version'], null],
     [['-f'], null],
     [['wg0', 'x'], null],

@@ -92,12 +92,21 @@ tunnelSuite('a tunnel under the conditions of the unit', ['nft', 'python3', 'set
     expect(program.output).toContain('no socket for hooks');
     expect(a.runSync(['ip', '-4', 'rule'])).toContain('fwmark 0x33');
     expect(a.runSync(['nft', 'list', 'ruleset'])).toContain(NAME);
+    const dry = await underUnit(['reload', '--dry-run', NAME], '').finished;
+    expect(dry).toMatchObject({ code: 0, stdout: '' });
+    expect(manager.output).not.toContain('RELOADING');
+    const startedAtUs = Number(process.hrtime.bigint() / 1_000n);
     writeFileSync(file, text.replace('FwMark = 51', 'FwMark = 51\nMTU = 1300'));
     expect(
       await underUnit(valuesOf('ExecReload').join().replace('gigatun ', '').replace('%i', NAME).split(' '), '')
         .finished,
     ).toMatchObject({ code: 0 });
     expect(a.runSync(['ip', '-o', 'link', 'show', 'dev', NAME])).toContain(' mtu 1300 ');
+    // Told in full before the reload's answer, as sd_notify(3) wants it of Type=notify-reload.
+    expect(manager.output).toMatch(/heard RELOADING=1\nheard MONOTONIC_USEC=\d+\nheard BARRIER=1\nheard READY=1\n/);
+    const reloadedAtUs = Number(/MONOTONIC_USEC=(\d+)/.exec(manager.output)?.[1]);
+    expect(reloadedAtUs).toBeGreaterThan(startedAtUs);
+    expect(reloadedAtUs).toBeLessThan(Number(process.hrtime.bigint() / 1_000n));
     expect(manager.output).not.toContain('STOPPING');
     program.signal('SIGTERM');
     await manager.waitForOutput(/heard STOPPING=1\n/, END_MS);

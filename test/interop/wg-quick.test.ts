@@ -7,7 +7,7 @@
  * Keys, ports and names are the same in both sessions; what differs is the implementation's name, its banner, and times.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -38,6 +38,8 @@ class Session {
   readonly file: string = join(this.lab.directory, `${A}.conf`);
   readonly #fileB: string = join(this.lab.directory, `${B}.conf`);
   readonly #transcript: string[] = [];
+  /** Null: the test's own, behind the session's. */
+  #path: string | null = null;
 
   constructor(implementation: Implementation) {
     this.implementation = implementation;
@@ -99,6 +101,39 @@ class Session {
       await this.note(command);
   }
 
+  /** Kills the program behind a's interface: the only one whose command ends with its name. */
+  async kill(): Promise<void> {
+    const pids = this.a
+      .runSync(['pgrep', '-f', ` ${A}$`])
+      .trim()
+      .split('\n')
+      .map(Number);
+    expect(pids).toHaveLength(1);
+    process.kill(pids[0], 'SIGKILL');
+    const deadline = performance.now() + END_MS;
+    while (this.a.hasDevice(A) && performance.now() < deadline) await delay(20);
+  }
+
+  /** From now on, wg-quick finds all programs but nft. It is copied, for it looks beside itself, too. */
+  hideNft(): void {
+    const directory = join(this.lab.directory, 'no-nft');
+    mkdirSync(directory);
+    for (const folder of (process.env.PATH ?? '').split(':').filter((path) => existsSync(path)))
+      for (const program of readdirSync(folder)) {
+        const link = join(directory, program);
+        if (existsSync(link) || program === 'nft' || !existsSync(join(folder, program))) continue;
+        if (program === 'wg-quick') copyFileSync(join(folder, program), link);
+        else symlinkSync(join(folder, program), link);
+      }
+    this.#path = `${join(this.lab.directory, 'bin')}:${directory}`;
+  }
+
+  /** Rules of iptables, without times and counts. */
+  async noteIptables(): Promise<void> {
+    const plain = "grep -v '^#' | sed -E 's/ ?\\[[0-9]+:[0-9]+\\]//'";
+    await this.note(`iptables-save 2>&1 | ${plain}; ip6tables-save 2>&1 | ${plain}`);
+  }
+
   noteFile(path: string): void {
     this.#note(path, existsSync(path) ? readFileSync(path, 'utf8') : 'none');
   }
@@ -136,7 +171,7 @@ class Session {
 
   async #shell(namespace: Namespace, command: string, implementation: Implementation): Promise<string> {
     const env = {
-      PATH: `${join(this.lab.directory, 'bin')}:${process.env.PATH}`,
+      PATH: this.#path ?? `${join(this.lab.directory, 'bin')}:${process.env.PATH}`,
       WG_QUICK_USERSPACE_IMPLEMENTATION: implementation,
       GIGATUN_RUN_DIR: join(this.lab.directory, 'run'),
       // What two gigatuns tell each other would show in the peer's figures.
@@ -175,6 +210,11 @@ async function expectSame(session: (session: Session) => Promise<void>): Promise
   }
   expect(transcripts[1]).toEqual(transcripts[0]);
   return transcripts[1];
+}
+
+/** How each ping of a session ended. */
+function pings(transcript: Transcript): string[] {
+  return transcript.filter((_, at) => transcript[at - 1]?.startsWith('== ping'));
 }
 
 /** Where the kernel has WireGuard, wg-quick asks no program in user space. */
@@ -234,6 +274,30 @@ describe.skipIf(skipped !== '')(`with WG_QUICK_USERSPACE_IMPLEMENTATION=gigatun$
       expect(transcript.filter((line) => /fwmark: 0xca6c/.test(line))).toHaveLength(1);
     });
 
+    it('recovers from a program that was killed, by a second up or by what down can do', async () => {
+      const transcript = await expectSame(async (session) => {
+        session.writeConfig([], '0.0.0.0/0, ::/0');
+        await session.upB();
+        await session.note(`wg-quick up '${session.file}'`);
+        await session.note('ping -q -c 1 -W 5 10.82.0.2 > /dev/null');
+        await session.kill();
+        await session.note(`ip -o link show type tun; test -S /var/run/wireguard/${A}.sock`);
+        await session.note(`wg-quick down '${session.file}'`);
+        await session.note(`wg-quick up '${session.file}'`);
+        await session.note('ping -q -c 1 -W 5 10.82.0.2 > /dev/null');
+        await session.note('ping -q -c 1 -W 5 fd82::2 > /dev/null');
+        await session.noteState();
+        await session.kill();
+        await session.note(`wg-quick up '${session.file}'`);
+        await session.note('ping -q -c 1 -W 5 10.82.0.2 > /dev/null');
+        await session.note(`wg-quick down '${session.file}'`);
+        await session.noteEnd();
+      });
+      expect(transcript).toContain(`wg-quick: \`${A}' is not a WireGuard interface`);
+      expect(pings(transcript)).toEqual(['status 0', 'status 0', 'status 0', 'status 0']);
+      expect(transcript.slice(-20).join('\n')).toContain('== socket\ngone');
+    });
+
     it.each(['off', '1234'])('obeys Table = %s', async (table) => {
       await expectSame(async (session) => {
         session.writeConfig([`Table = ${table}`], '10.81.0.2/32, 10.82.0.0/24');
@@ -270,6 +334,31 @@ describe.skipIf(skipped !== '')(`with WG_QUICK_USERSPACE_IMPLEMENTATION=gigatun$
         await session.note(`wg-quick up '${session.file}'`);
         await session.noteEnd();
       });
+    });
+  });
+
+  tunnelSuite('wg-quick without nft', ['iptables', ...NEEDS], () => {
+    it('sends everything into the tunnel by rules of iptables, and takes them away', async () => {
+      const transcript = await expectSame(async (session) => {
+        session.writeConfig([], '0.0.0.0/0, ::/0');
+        await session.upB();
+        session.hideNft();
+        await session.note('type -p nft');
+        await session.noteIptables();
+        await session.note(`wg-quick up '${session.file}'`);
+        for (const address of ['10.82.0.2', 'fd82::2', '10.99.0.2'])
+          await session.note(`ping -q -c 1 -W 5 ${address} > /dev/null`);
+        await session.noteIptables();
+        await session.note('ip -4 rule; ip -6 rule');
+        await session.note(`wg show ${A} dump`);
+        await session.note(`wg-quick down '${session.file}'`);
+        await session.noteIptables();
+        await session.noteEnd();
+      });
+      expect(transcript.slice(0, 2)).toEqual(['== type -p nft', 'status 1']);
+      expect(transcript).toContain('[#] iptables-restore -n');
+      expect(transcript.filter((line) => line.includes('--restore-mark')).length).toBeGreaterThan(1);
+      expect(pings(transcript)).toEqual(['status 0', 'status 0', 'status 0']);
     });
   });
 });

@@ -219,6 +219,26 @@ tunnelSuite('wg with gigatun and with wireguard-go', ['wg', 'wireguard-go'], () 
     await good('set', 'DEV', 'listen-port', `${PORT}`, 'peer', PEER_A, 'remove');
   });
 
+  it('shows keys and colours, and tries names again, as its environment says', async () => {
+    await good('set', 'DEV', 'peer', PEER_A, 'preshared-key', `@${PSK}`);
+    const said = async (env: Readonly<Record<string, string>>, ...words: string[]): Promise<Said> => {
+      const [ours, theirs] = await Promise.all(subjects.map((subject) => subject.wg(words, env)));
+      expect(ours).toEqual(theirs);
+      return ours;
+    };
+    const shown = await said({ WG_HIDE_KEYS: 'never', WG_COLOR_MODE: 'always' }, 'show', 'DEV');
+    expect(shown.stdout).toContain(PSK);
+    expect(shown.stdout).toContain('\u001b[');
+    const hidden = await said({ WG_HIDE_KEYS: 'always', WG_COLOR_MODE: 'never' }, 'show', 'DEV');
+    expect(hidden.stdout).not.toContain(PSK);
+    expect(hidden.stdout).not.toContain('\u001b[');
+    const endpoint = ['set', 'DEV', 'peer', PEER_A, 'endpoint', 'nobody.invalid:1'];
+    const { code, stderr } = await said({ WG_ENDPOINT_RESOLUTION_RETRIES: '1' }, ...endpoint);
+    expect(code).toBe(1);
+    expect(stderr.split('Trying again')).toHaveLength(2);
+    await good('set', 'DEV', 'peer', PEER_A, 'remove');
+  });
+
   it('gives up its private key, and takes another', async () => {
     await good('set', 'DEV', 'private-key', '/dev/null');
     expect(await good('show', 'DEV', 'private-key')).toBe('(none)\n');

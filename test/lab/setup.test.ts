@@ -7,6 +7,7 @@ import {
   missingWishes,
   planPackages,
 } from '../../scripts/setup-plan.mjs';
+import { PROGRAMS } from '../support/tunnel-needs.ts';
 
 const NOTHING = () => false;
 const packagesFor = (task: string, arch = 'x64') => missingNeeds(task, arch, NOTHING).map((need) => need.package);
@@ -17,6 +18,13 @@ describe('needs', () => {
   });
   it('of the tests are those of the demo and what the interoperability tests run', () => {
     expect(packagesFor('test')).toEqual(expect.arrayContaining([...packagesFor('demo'), 'wireguard-go', 'nftables']));
+    expect(packagesFor('test')).toEqual(expect.arrayContaining(['clang', 'iptables', 'systemd']));
+  });
+  it('of the tests are all packages that suites in namespaces ask for', () => {
+    const packages = new Set(packagesFor('test'));
+    // Part of every Debian.
+    const present = ['util-linux'];
+    expect(Object.values(PROGRAMS).filter((name) => !packages.has(name) && !present.includes(name))).toEqual([]);
   });
   it('of the bench add the library of the rod, where that exists', () => {
     expect(packagesFor('bench')).toContain('libipsec-mb-dev');
@@ -29,7 +37,7 @@ describe('needs', () => {
     const wishesOf = (task: string, arch: string) => missingWishes(task, arch, NOTHING).map((need) => need.package);
     expect(wishesOf('demo', 'x64')).toEqual(['libipsec-mb1']);
     expect(wishesOf('demo', 'arm64')).toEqual([]);
-    expect(wishesOf('test', 'x64')).toEqual([]);
+    expect(wishesOf('test', 'x64')).toEqual(['libclang-rt-dev']);
     expect(missingWishes('demo', 'x64', () => true)).toEqual([]);
     expect(packagesFor('demo')).not.toContain('libipsec-mb1');
   });

@@ -216,6 +216,17 @@ describe('sendUdp', () => {
     expect(kept).toEqual([-ENODEV]);
   });
 
+  test.each([4, 6] as const)('an IPv%i datagram leaves through the interface that a negative one names', (family) => {
+    const through = (localInterface: number, localAddress: Uint8Array | null = null): Group => ({
+      length: 10,
+      to: loopback(family, { localInterface, localAddress }),
+    });
+    const own = LOOPBACK[family];
+    const groups = [through(-1), through(-1, own), through(-NO_INTERFACE), through(-NO_INTERFACE, own), through(1)];
+    expect(send(groups)).toEqual([10, 10, -ENODEV, -ENODEV, 10]);
+    expect(receive(family).length).toBe(3);
+  });
+
   test('a local address that this machine does not have is that one group its failure', () => {
     const stale = loopback(4, { localAddress: Uint8Array.of(192, 0, 2, 1) });
     const results = send([

@@ -19,7 +19,7 @@ class End {
   carries: (datagrams: number) => boolean = () => true;
 
   constructor(announces = true, offloads: 'auto' | 'none' | 'udp-gso' = 'auto') {
-    const options = { offloads, announces, datagramsMax: 64, firstRound: 5 };
+    const options = { offloads, announces, datagramsMax: 64, offered: 0, firstRound: 5 };
     this.path = new PeerPath(options, {
       send: (groups) => this.#send(groups),
       shape: (shapes, why) => this.shapes.push([shapes, why]),

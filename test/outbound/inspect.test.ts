@@ -132,6 +132,17 @@ describe('inspect', () => {
     expect(refused.filter(([, found]) => found !== INSPECT.BAD_OFFLOAD)).toEqual([]);
   });
 
+  it('counts the headers of a super-packet, whatever length the kernel says they have', () => {
+    const packet = { kind: 'tcp', ip: ipv4Header(1, 2), tcp: tcpHeader(), payload: bytesFrom(2, 100) } as const;
+    const fields = { ...NO_OFFLOAD, flags: 1, gsoType: 1, gsoSize: 10, checksumStart: 20, checksumOffset: 16 };
+    for (const headerLength of [0, 39, 40, 41, 140, 0xffff]) {
+      const read = Uint8Array.from([...encodeVirtio({ ...fields, headerLength }), ...encodePacket(packet)]);
+      const found = new SuperPacket();
+      expect(inspect(found, new DataView(read.buffer), 0, read.length)).toBe(INSPECT.OK);
+      expect(found).toMatchObject({ headerLength: 40, payloadLength: 100, segments: 10 });
+    }
+  });
+
   it('takes headers of up to 256 bytes, for which there is room, and refuses longer ones', () => {
     const tcp = { kind: 'tcp', tcp: tcpHeader(), payload: bytesFrom(2, 100) } as const;
     const verdict = (extension: number, options: number): number => {

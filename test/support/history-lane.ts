@@ -69,6 +69,9 @@ export class HistoryLane extends FakeLane implements MessageSender {
     return true;
   }
 
+  /** Reports that came are the outbound path's. */
+  takeGaps(): void {}
+
   /** Records one batch of authentic messages; says which were fresh. */
   record(keypair: LaneKeypair, counters: readonly number[], source: Endpoint = endpointOf(0)): boolean[] {
     this.addon.book(this.context.handle, 0);

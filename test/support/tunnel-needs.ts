@@ -6,17 +6,20 @@ import { describe } from 'vitest';
 import { examinePrivilege, judgePrivilege, type Privilege } from '../../src/lab/privilege.ts';
 
 /** Programs and the Debian packages that hold them. */
-const PROGRAMS: Readonly<Record<string, string>> = {
+export const PROGRAMS: Readonly<Record<string, string>> = {
   ethtool: 'ethtool',
   ip: 'iproute2',
   iperf3: 'iperf3',
+  iptables: 'iptables',
   nft: 'nftables',
+  nsenter: 'util-linux',
   prlimit: 'util-linux',
   ping: 'iputils-ping',
   python3: 'python3',
   setpriv: 'util-linux',
   sysctl: 'procps',
   tc: 'iproute2',
+  systemctl: 'systemd',
   'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',
   tcpdump: 'tcpdump',

@@ -66,11 +66,11 @@ export class Subject {
   }
 
   /** Runs `wg`; `DEV` in a word stands for the interface, and `@TEXT` for a file of mode 0600 that holds TEXT. */
-  async wg(words: readonly string[]): Promise<Said> {
+  async wg(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Said> {
     const args = words.map((word) =>
       word.startsWith('@') ? this.#file(word.slice(1)) : word.replace('DEV', this.device),
     );
-    const { code, stdout, stderr } = await this.namespace.run(['wg', ...args], { mayFail: true });
+    const { code, stdout, stderr } = await this.namespace.run(['wg', ...args], { mayFail: true, env });
     return { code, stdout: this.#plain(stdout), stderr: this.#plain(stderr) };
   }
 

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -17,8 +18,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { GigatunError } from '../../src/errors.ts';
+import { STALL_LIMIT_MS } from '../../src/uapi/connection.ts';
 import { CONNECTIONS_MAX, openUapi, type UapiOptions, type UapiServer } from '../../src/uapi/server.ts';
 import { keptLog, rejectionOf, temporaryDirectory } from '../control/support/fakes.ts';
+import { listeningFd } from '../support/listening-fd.ts';
 import { ModelDevice } from './support/model-device.ts';
 
 const KEY = '11'.repeat(32);
@@ -261,7 +264,7 @@ describe('a socket that was opened elsewhere', () => {
   it('is no TCP socket, no file and no number', async () => {
     const tcp = createServer();
     await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve));
-    const { fd: tcpFd } = (tcp as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    const tcpFd = listeningFd(tcp);
     const fileFd = openSync(join(temporaryDirectory(), 'file'), 'w');
     for (const fd of [tcpFd, fileFd, 987_654]) {
       const message = expect.stringContaining(`descriptor ${fd}`);
@@ -368,6 +371,48 @@ describe('a stranger', () => {
     lazy.write('get=1\n\n'.repeat(1_000));
     await delay(50);
     expect(await exchange(path, ['set=1\nfwmark=1\n\n'])).toBe('errno=0\n\n');
+  });
+
+  it.each(['set=1\n', 'set=1\nlisten_por', 'get=1\n'])(
+    'who stops within a request (%j) is hung up on',
+    async (part) => {
+      const { path, device } = await serve({ stallLimitMs: 50 });
+      expect(await exchange(path, [part], false)).toBe('');
+      expect(device.changesCount).toBe(0);
+      expect(await exchange(path, ['get=1\n\n'])).toBe(EMPTY_GET);
+    },
+  );
+
+  it('who does not take its answer is hung up on', async () => {
+    const { path, device } = await serve({ stallLimitMs: 50 });
+    device.configure({ peers: manyPeers(20_000) });
+    const lazy = await connected(path);
+    const refused = new Promise<NodeJS.ErrnoException>((resolve) => lazy.once('error', resolve));
+    lazy.pause();
+    lazy.write('get=1\n\n');
+    // Not read from, it notices only when it writes. More rarely than the limit, for what comes in counts as movement.
+    const knocks = setInterval(() => lazy.write('get=1\n\n'), 500);
+    const { code } = await refused.finally(() => clearInterval(knocks));
+    expect(['EPIPE', 'ECONNRESET']).toContain(code);
+    expect(await exchange(path, ['set=1\nfwmark=1\n\n'])).toBe('errno=0\n\n');
+  });
+
+  it('who is slow within a request, or waits between two, stays', async () => {
+    const { path, device } = await serve({ stallLimitMs: 500 });
+    const socket = await connected(path);
+    for (const part of ['set=1\n', 'listen', '_port=', '9\n']) {
+      socket.write(part);
+      await delay(200);
+    }
+    expect(await ask(socket, '\n')).toBe('errno=0\n\n');
+    expect(device.listenPort).toBe(9);
+    await delay(1_200);
+    expect(await ask(socket, 'get=1\n\n')).toBe('listen_port=9\nerrno=0\n\n');
+  });
+
+  it('may stop for as long as docs/uapi.md says', () => {
+    const text = readFileSync(new URL('../../docs/uapi.md', import.meta.url), 'utf8');
+    expect(text).toContain(`is hung up on after ${STALL_LIMIT_MS / 1_000} seconds`);
   });
 
   it('who hangs up before the answer, or within it, harms nobody', async () => {

@@ -1,0 +1,58 @@
+/**
+ * How a peer that answers no probes is known to be silent: what was sent to it is unanswered for longer than it ever was of
+ * late. A peer that only receives is silent by nature, and soon known for it. Pure.
+ */
+
+/** No silence shorter than this means anything, ms. */
+const SILENCE_LEAST_MS = 400;
+/** From here on WireGuard itself asks (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT). */
+const SILENCE_MOST_MS = 15_000;
+/** Silences are usual up to so many times the longest of late, which is forgotten by half in this time, ms. */
+const MARGIN = 2;
+const HALF_LIFE_MS = 60_000;
+/** Answers before anything is held against a peer. */
+const ANSWERS_MIN = 3;
+
+export class PathSilence {
+  #sinceMs = 0;
+  #usualMs = 0;
+  #usualAtMs = 0;
+  #answers = 0;
+
+  /** `unansweredSinceMs`: as lanes have it, 0 for nothing unanswered. */
+  look(unansweredSinceMs: number, nowMs: number): void {
+    if (unansweredSinceMs === this.#sinceMs) return;
+    if (this.#sinceMs > 0) this.#answered(nowMs - this.#sinceMs, nowMs);
+    this.#sinceMs = unansweredSinceMs;
+  }
+
+  /** What is unanswered now says nothing of the peer: its path was dead. */
+  excuse(): void {
+    this.#sinceMs = 0;
+  }
+
+  /** Whether the peer is silent when it should not be. */
+  isSilent(nowMs: number): boolean {
+    return this.#sinceMs > 0 && nowMs - this.#sinceMs > this.#patienceMs(nowMs);
+  }
+
+  /** When it is, if nothing comes, ms; Infinity while nothing is awaited. */
+  dueMs(nowMs: number): number {
+    return this.#sinceMs > 0 ? this.#sinceMs + this.#patienceMs(nowMs) : Number.POSITIVE_INFINITY;
+  }
+
+  #answered(silenceMs: number, nowMs: number): void {
+    this.#usualMs = Math.max(this.#faded(nowMs), silenceMs);
+    this.#usualAtMs = nowMs;
+    this.#answers += 1;
+  }
+
+  #faded(nowMs: number): number {
+    return this.#usualMs * 0.5 ** ((nowMs - this.#usualAtMs) / HALF_LIFE_MS);
+  }
+
+  #patienceMs(nowMs: number): number {
+    if (this.#answers < ANSWERS_MIN) return SILENCE_MOST_MS;
+    return Math.min(SILENCE_MOST_MS, Math.max(SILENCE_LEAST_MS, MARGIN * this.#faded(nowMs)));
+  }
+}
