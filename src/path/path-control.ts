@@ -489,7 +489,7 @@ function trafficOf({ blocks }: Peer, path: number): PathTraffic {
   return {
     sentDatagrams: sum(PATH_CELL.UDP_TX),
     sentBytes: sum(PATH_CELL.UDP_TX_BYTES),
-    failedDatagrams: 0,
+    failedDatagrams: sum(PATH_CELL.UDP_TX_FAILED),
     receivedDatagrams: sum(PATH_CELL.UDP_RX),
     receivedBytes: sum(PATH_CELL.UDP_RX_BYTES),
     lastReceivedMs: blocks.reduce((last, cells) => Math.max(last, cells[at + PATH_CELL.LAST_RX_MS] ?? 0), 0),

@@ -101,6 +101,7 @@ export class PathHealth {
   #state: PathState = 'unknown';
   #rttMs: number | null = null;
   #deviationMs = 0;
+  #lastRttMs = 0;
   readonly #least: SlidingLeast = new SlidingLeast(RTT_WINDOW_MS);
   #outstanding: Outstanding[] = [];
   #samples: Sample[] = [];
@@ -127,6 +128,11 @@ export class PathHealth {
   /** The least of the last seconds, ms; null before the first answer. */
   get leastRttMs(): number | null {
     return this.#least.value;
+  }
+
+  /** How much longer than the least the last round trip took, ms: what waits on the path, about. */
+  get inflationMs(): number {
+    return this.#lastRttMs - (this.#least.value ?? this.#lastRttMs);
   }
 
   /** Since when it has been alive without a break, ms. */
@@ -274,6 +280,7 @@ export class PathHealth {
     this.#deviationMs =
       this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
     this.#rttMs = this.#rttMs === null ? rttMs : 0.875 * this.#rttMs + 0.125 * rttMs;
+    this.#lastRttMs = rttMs;
     this.#least.add(rttMs, nowMs);
   }
 

@@ -55,8 +55,9 @@ const PROOFS_MAX = 5;
 const PROOFS_AGAIN_MS = 10_000;
 /** What the peer brought and does not use is forgotten when its place is wanted, from this silence on, ms. */
 const FORGET_MS = 30_000;
-/** The peer says over which path it sends at least so often, ms, while it sends. */
-const CARRIES_MS = 1_500;
+/** A path whose probes of the peer stay out for so many of their intervals, and ms, is one that it sends over no more. */
+const CARRIES_INTERVALS = 2;
+const CARRIES_MS = 50;
 /** A stock peer is looked at so often, ms. */
 const LOOK_MS = 100;
 
@@ -142,6 +143,7 @@ export class PathManager {
   takeProbe(path: number, probe: PathProbe, traffic: PathTraffic, heldMs: number, nowMs: number): PathMessage | null {
     const slot = this.slot(path);
     if (slot === undefined) return null;
+    slot.peerEveryMs = Math.min(nowMs - slot.probedByPeerMs, WAITING_MS);
     slot.probedByPeerMs = nowMs;
     slot.peerCarries = probe.carriesData;
     slot.heardMs = nowMs;
@@ -164,8 +166,7 @@ export class PathManager {
     if (delivery === null) return false;
     slot.heardMs = Math.max(slot.heardMs, atMs);
     this.#prove(slot, atMs);
-    const { rttMs, leastRttMs } = slot.health;
-    slot.rate.take(delivery, (rttMs ?? 0) - (leastRttMs ?? 0), atMs);
+    slot.rate.take(delivery, slot.health.inflationMs, atMs);
     return true;
   }
 
@@ -268,7 +269,9 @@ export class PathManager {
   #followWord(slot: PathSlot, nowMs: number): void {
     const present = this.slot(this.#first);
     const isPresentUsed =
-      present?.peerCarries === true && present.health.state !== 'dead' && nowMs - present.probedByPeerMs < CARRIES_MS;
+      present?.peerCarries === true &&
+      present.health.state !== 'dead' &&
+      nowMs - present.probedByPeerMs < CARRIES_INTERVALS * present.peerEveryMs + CARRIES_MS;
     if (slot.peerCarries && slot.isProven && !isPresentUsed) this.#first = slot.path;
   }
 

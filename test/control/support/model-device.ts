@@ -28,6 +28,9 @@ export interface ModelDevice {
   failsWith: Error | null;
   readonly configure: (change: DeviceChange) => void;
   readonly settings: () => DeviceSettings;
+  /** Endpoints that an initiation under way was to try besides, by public key in base64. */
+  readonly tried: Map<string, readonly NumericEndpoint[]>;
+  readonly alsoTry: (publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]) => void;
 }
 
 let sessions = 0;
@@ -41,6 +44,8 @@ export function modelDevice(config: DeviceConfig): ModelDevice {
     peers,
     changes: [],
     failsWith: null,
+    tried: new Map(),
+    alsoTry: (publicKey, endpoints) => void model.tried.set(formatKey(publicKey), endpoints),
     configure: (change) => {
       if (model.failsWith !== null) throw model.failsWith;
       model.changes.push(change);
