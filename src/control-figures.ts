@@ -2,33 +2,11 @@
 
 import { formatKey } from './control/key-text.ts';
 import type { ControlLane } from './control-lane.ts';
-import type { ControlPeer } from './control-lane-types.ts';
 import { endpointOf } from './endpoint-text.ts';
 import { historyStatus } from './history/history-status.ts';
 import type { HistorySettings } from './history/settings.ts';
 import type { HistoryStatus, PeerHistoryStatus } from './ledger/history-figures.ts';
 import type { PathFigures } from './path/path-types.ts';
-import { PEER_CELL } from './tables/peers.ts';
-
-/** Bytes of a peer, by all lanes and the control lane. */
-export interface Transfer {
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-}
-
-const NO_CELLS = new Float64Array(0);
-
-/** Bytes sent to and received from a peer; none for an unknown one. */
-export function transferOf(peer: ControlPeer | undefined): Transfer {
-  let sentBytes = 0;
-  let receivedBytes = 0;
-  const cells = peer?.cells ?? NO_CELLS;
-  for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
-    sentBytes += cells[cell];
-    receivedBytes += cells[cell + 1];
-  }
-  return { sentBytes, receivedBytes };
-}
 
 /** Number of peers that have a keypair, by its cipher. */
 export function peersByCipher({ peers, machine }: ControlLane): Record<string, number> {

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
-import { type Transfer, transferOf } from './control-figures.ts';
+import { ControlInitiations } from './control-initiations.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
@@ -21,7 +21,15 @@ import { DeviceMachine } from './protocol/device-machine.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
-import { PEER_CELL, peerCells, peerMemoryBytes, timesOf, watchedWord } from './tables/peers.ts';
+import {
+  PEER_CELL,
+  peerCells,
+  peerMemoryBytes,
+  type Transfer,
+  timesOf,
+  transferOf,
+  watchedWord,
+} from './tables/peers.ts';
 import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
 
@@ -47,6 +55,7 @@ export class ControlLane {
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
   readonly #installs: PendingInstalls;
+  readonly initiations: ControlInitiations;
   readonly #peerMemory: Slab;
   /** Removed peers of which lanes may still speak. */
   readonly #removed: RetiredThings<ControlPeer>;
@@ -62,6 +71,11 @@ export class ControlLane {
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
     this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
+    this.initiations = new ControlInitiations({
+      candidates: options.candidates ?? (() => null),
+      send: (message, to, peer) => this.#sendTo(message, to, peer),
+      nowMs,
+    });
     this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes, indexWatcher } = options;
@@ -74,7 +88,7 @@ export class ControlLane {
       indexWatcher,
     });
     this.histories = new HistoryControl(options.lanes);
-    const transfer = (id: number): Transfer => transferOf(this.peers.get(id));
+    const transfer = (id: number): Transfer => transferOf(this.peers.get(id)?.cells);
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
     this.paths = this.#openPaths(options);
     this.histories.pathFigures = (id) => this.paths.figures(id);
@@ -113,6 +127,7 @@ export class ControlLane {
     if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
     if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
     if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
+    if (endpoint !== undefined) this.initiations.stop(peer.id);
     if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
     if (rest.history !== undefined) this.#setHistory(peer.id, rest.history);
     if (persistentKeepaliveSeconds === undefined) return;
@@ -129,6 +144,7 @@ export class ControlLane {
   removePeer(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    this.initiations.stop(peer.id);
     this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
     this.offloads.removePeer(peer.id);
     this.paths.removePeer(peer.id);
@@ -146,6 +162,7 @@ export class ControlLane {
 
   /** @param key 32 bytes, copied; null for none. Sessions start anew */
   setPrivateKey(key: Uint8Array | null): void {
+    this.initiations.close();
     this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
     this.tellIdentity();
     for (const peer of this.peers.values()) {
@@ -170,6 +187,7 @@ export class ControlLane {
   /** The interface is down: sessions are forgotten, nothing is due any more. */
   goDown(): void {
     this.#isUp = false;
+    this.initiations.close();
     for (const peer of this.peers.values()) {
       if (peer.timer !== null) clearTimeout(peer.timer);
       peer.timer = null;
@@ -246,6 +264,7 @@ export class ControlLane {
   close(): void {
     this.offloads.close();
     this.paths.close();
+    this.initiations.close();
     this.#installs.close();
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
     this.machine.close();
@@ -401,6 +420,7 @@ export class ControlLane {
         post({ type: 'dropStaged', peer: action.peer }, 'all');
         break;
       case 'endpoint':
+        this.initiations.stop(action.peer);
         this.#move(action.peer, action.endpoint);
         break;
       case 'clearTime':
@@ -477,30 +497,30 @@ export class ControlLane {
     this.#carryOut(rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
 
-  #send(action: Extract<Action, { kind: 'send' }>): void {
-    const peer = action.peer === null ? undefined : this.peers.get(action.peer);
-    if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
-    if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
+  #send({ message, peer: id, to, forgetSource }: Extract<Action, { kind: 'send' }>): void {
+    const peer = id === null ? undefined : this.peers.get(id);
+    if (peer !== undefined && forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
-    const paths = peer === undefined ? null : this.#pathsOf(action, peer.id);
-    if (peer !== undefined && paths !== null) {
-      for (const to of paths) this.#sendTo(action.message, to, peer, true);
-      return;
-    }
-    const to = action.to ?? peer?.endpoint ?? null;
-    if (to === null) this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
-    else this.#sendTo(action.message, to, peer, false);
+    const paths = peer === undefined ? null : this.#pathsOf(to, peer.id);
+    if (peer !== undefined && paths !== null) for (const path of paths) this.#sendTo(message, path, peer, true);
+    else if (peer !== undefined && to === null) this.initiations.send(peer, message, forgetSource);
+    else this.#sendTo(message, to, peer);
   }
 
   /** Where the paths of a peer that has any say that a handshake message goes. */
-  #pathsOf({ to }: Extract<Action, { kind: 'send' }>, id: number): readonly Endpoint[] | null {
+  #pathsOf(to: Endpoint | null, id: number): readonly Endpoint[] | null {
     if (to === null) return this.paths.handshakeEndpoints(id);
     return this.paths.knows(id, to) ? [this.paths.answerEndpoint(id, to)] : null;
   }
 
-  #sendTo(message: Uint8Array, to: Endpoint, peer: ControlPeer | undefined, isPath: boolean): void {
-    if (this.#sender.send(message, to, isPath) && peer !== undefined)
-      peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
+  #sendTo(message: Uint8Array, to: Endpoint | null, peer: ControlPeer | undefined, isPath = false): boolean {
+    if (to === null) {
+      this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
+      return false;
+    }
+    const sent = this.#sender.send(message, to, isPath);
+    if (sent && peer !== undefined) peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
+    return sent;
   }
 
   #openPaths({ lanes, log, post }: ControlLaneOptions): PathControl {
@@ -527,7 +547,7 @@ export class ControlLane {
     const peer = this.peers.get(id);
     if (peer === undefined) return null;
     const { endpoint, cells, persistentKeepaliveSeconds } = peer;
-    const { sentBytes, receivedBytes } = transferOf(peer);
+    const { sentBytes, receivedBytes } = transferOf(peer.cells);
     const bytes = sentBytes + receivedBytes;
     const unansweredSinceMs = cells[PEER_CELL.UNANSWERED_SINCE_MS];
     return { isUp: this.#isUp, endpoint, unansweredSinceMs, persistentKeepaliveSeconds, bytes };

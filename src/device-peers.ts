@@ -7,7 +7,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { DeviceChange, PeerSettings } from './control/device-change.ts';
 import { formatPrefix } from './control/ip-text.ts';
 import { formatKey } from './control/key-text.ts';
-import { historyStatusOf, transferOf } from './control-figures.ts';
+import { historyStatusOf } from './control-figures.ts';
 import { type ControlLane, nowMs } from './control-lane.ts';
 import type { ControlPeer, PeerPlan } from './control-lane-types.ts';
 import { type CheckedPeer, nameOf } from './device-change-check.ts';
@@ -16,6 +16,7 @@ import { formatEndpoint, numericEndpointOf } from './endpoint-text.ts';
 import type { HistorySettings } from './history/settings.ts';
 import { explainFailure } from './protocol/action.ts';
 import type { LaneCommand } from './tables/lane-messages.ts';
+import { transferOf } from './tables/peers.ts';
 import { PrefixOwners } from './tables/prefix-owners.ts';
 
 export interface DevicePeersOptions {
@@ -159,7 +160,7 @@ export class DevicePeers {
   #settingsOf(peer: ControlPeer): PeerSettings {
     const { machine, offloads } = this.#control;
     const { lastHandshakeRealMs, cipher } = machine.status(peer.id);
-    const { receivedBytes, sentBytes } = transferOf(peer);
+    const { receivedBytes, sentBytes } = transferOf(peer.cells);
     return {
       publicKey: machine.peerPublicKey(peer.id),
       presharedKey: machine.presharedKey(peer.id),
@@ -178,7 +179,7 @@ export class DevicePeers {
     const { machine, offloads } = this.#control;
     const { lastHandshakeRealMs, lastFailure, cipher } = machine.status(peer.id);
     const { isGigatun, datagramsMax, shortTail, retrySeconds } = offloads.status(peer.id);
-    const { receivedBytes, sentBytes } = transferOf(peer);
+    const { receivedBytes, sentBytes } = transferOf(peer.cells);
     return {
       publicKey: formatKey(machine.peerPublicKey(peer.id)),
       endpoint: peer.endpoint === null ? null : formatEndpoint(peer.endpoint),

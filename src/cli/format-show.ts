@@ -48,7 +48,7 @@ function peerLines(peer: PeerStatus, nowMs: number): string[] {
       : [`  transfer: ${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]),
     ...(persistentKeepaliveSeconds === 0 ? [] : [keepalive]),
     ...groupLines(peer),
-    ...(peer.history === null ? [] : historyLines(peer.history)),
+    ...(peer.history === null ? [] : historyLines(peer.history).map((line) => `  ${line}`)),
   ];
 }
 

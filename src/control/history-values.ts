@@ -141,7 +141,8 @@ function mapped<From, To>(reading: Reading<From>, change: (value: From) => To): 
 function durationReader(what: string, leastMs: number, mostMs: number, hint: string): ValueReader<number> {
   return (text) => {
     const [, number = '', unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?) ?(ms|s)$/i.exec(text) ?? [];
-    const durationMs = number === '' ? Number.NaN : Number(number) * (unit.toLowerCase() === 's' ? 1_000 : 1);
+    const us = Math.round(Number(number) * (unit.toLowerCase() === 's' ? 1e6 : 1e3));
+    const durationMs = number === '' ? Number.NaN : us / 1_000;
     if (durationMs >= leastMs && durationMs <= mostMs) return ok(durationMs);
     const isBare = /^\d+$/.test(text);
     const range = `${what} from ${leastMs}ms to ${mostMs / 1_000}s`;

@@ -15,7 +15,7 @@ import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
 import type { Applied } from './applied.ts';
 import type { RunCommand } from './command.ts';
 import type { LoadedConfig } from './config-load.ts';
-import type { DeviceConfig, Hooks, LaneChoice, TunnelConfig } from './config-types.ts';
+import type { DeviceConfig, Hooks, LaneChoice, NumericEndpoint, TunnelConfig } from './config-types.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
 import type { ControlServer } from './control-server.ts';
 import { runHooks } from './hooks.ts';
@@ -25,7 +25,7 @@ import { deriveMtu, gatherFacts, linkExists } from './link-facts.ts';
 import { planLink } from './link-plan.ts';
 import type { Logger } from './log.ts';
 import { openStartingServer } from './name-wait.ts';
-import { NameWatch, type Unanswered } from './name-watch.ts';
+import { NameWatch, type OutgoingInitiation } from './name-watch.ts';
 import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } from './reload.ts';
 import { Reloader } from './reloader.ts';
 import { type LookUp, lookUpAddresses, type ResolvedPeer, resolvePeers } from './resolve.ts';
@@ -47,6 +47,8 @@ import {
 export interface TunnelDevice extends ReloadDevice {
   /** Survives JSON. */
   status(): unknown;
+  /** More endpoints for an initiation that nobody has answered yet. */
+  alsoTry(publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]): void;
   /** Survives JSON. */
   snapshot(): Promise<unknown>;
   close(): Promise<void>;
@@ -64,8 +66,8 @@ export interface DeviceRequest {
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
   readonly txQueueLength: number | null;
-  /** To be told of each initiation without an answer, before it is sent again. */
-  readonly unanswered: (event: Unanswered) => void;
+  /** To be asked where each initiation goes, before it does. */
+  readonly candidates: (initiation: OutgoingInitiation) => readonly NumericEndpoint[] | null;
   readonly log: Logger;
 }
 
@@ -174,7 +176,7 @@ export class Tunnel {
     const { lookup = lookUpAddresses } = tools;
     this.#names = new NameWatch({
       ...{ lookup, log: request.log, nowMs: () => performance.now() },
-      move: (publicKey, endpoint) => this.#device?.configure({ peers: [{ publicKey, updateOnly: true, endpoint }] }),
+      alsoTry: (publicKey, endpoints) => this.#device?.alsoTry(publicKey, endpoints),
     });
     this.#reloader = new Reloader({
       ...{ name: request.name, run: tools.run, lookup, log: request.log, load: request.load ?? null },
@@ -291,7 +293,7 @@ export class Tunnel {
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
       txQueueLength: config.settings.txQueueLength,
-      unanswered: (event: Unanswered) => this.#names.unanswered(event),
+      candidates: (initiation: OutgoingInitiation) => this.#names.candidates(initiation),
       log,
     };
     return { request, peers };

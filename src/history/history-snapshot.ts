@@ -15,13 +15,14 @@ const HISTORY_NAMES = namesOf(HISTORY_CELL);
 const PATH_NAMES = namesOf(PATH_CELL);
 const CELLS = HISTORY_CELL.CELLS + PATHS_MAX * PATH_CELL.CELLS;
 
-/** Cells that are no totals: what lanes say of them is not added up, and nothing is taken from it. */
-const MAXIMA: ReadonlySet<number> = new Set(
-  Array.from({ length: PATHS_MAX }, (_, path) => [
-    pathCells(path) + PATH_CELL.LAST_RX_MS,
-    pathCells(path) + PATH_CELL.REORDER_MAX,
-  ]).flat(),
-);
+/** Cells of which the most that any lane says counts. */
+const MAXIMA: ReadonlySet<number> = new Set([
+  HISTORY_CELL.REORDER_MAX,
+  ...Array.from({ length: PATHS_MAX }, (_, path) => pathCells(path) + PATH_CELL.LAST_RX_MS),
+  ...Array.from({ length: PATHS_MAX }, (_, path) => pathCells(path) + PATH_CELL.REORDER_MAX),
+]);
+/** Cells that are no totals: of an interval they say what holds at its end. */
+const LEVELS: ReadonlySet<number> = new Set([...MAXIMA, HISTORY_CELL.RING_BYTES]);
 
 /** A peer's figures, over all lanes. */
 export interface HistoryBooks {
@@ -32,6 +33,8 @@ export interface HistoryBooks {
   readonly pathTotals: readonly PathCounts[];
   readonly pathIntervals: readonly (readonly PathCounts[])[];
 }
+
+const EARLY_MS = 500;
 
 interface Moment {
   readonly atMs: number;
@@ -52,8 +55,8 @@ class Moments {
 
   add(moment: Moment): void {
     const last = this.#kept.at(-1);
-    // Timers are never exact: half a step early is no reason to wait for another one.
-    if (last !== undefined && moment.atMs - last.atMs < this.#stepMs * 0.5) return;
+    // Timers are never exact: what comes a little early is no reason to wait for another one.
+    if (last !== undefined && moment.atMs - last.atMs < this.#stepMs - EARLY_MS) return;
     this.#kept.push(moment);
     if (this.#kept.length > this.#most) this.#kept.shift();
   }
@@ -113,7 +116,7 @@ export class HistoryIntervals {
 
 /** `atMs` of it is a length. */
 function differenceOf(now: Moment, before: Moment): Moment {
-  const cells = now.cells.map((value, cell) => (MAXIMA.has(cell) ? value : value - before.cells[cell]));
+  const cells = now.cells.map((value, cell) => (LEVELS.has(cell) ? value : value - before.cells[cell]));
   return { atMs: now.atMs - before.atMs, cells };
 }
 

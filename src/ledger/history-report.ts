@@ -63,11 +63,13 @@ const SENT = [
   ['REPEATS_GONE', 'no longer there'],
   ['PARITY_TX', 'parity messages'],
   ['GAPS_TX', 'reports of gaps'],
+  ['AGAIN_FAILED', 'copies and repeats refused by the kernel'],
 ] as const;
 const RECEIVED = [
   ['EXPECTED', 'expected'],
   ['DUPLICATES', 'duplicates'],
   ['PARITY_RX', 'parity messages'],
+  ['REMADE_REFUSED', 'remade in vain'],
   ['HELD', 'held for order'],
   ['HELD_EXPIRED', 'held in vain'],
   ['TOO_LATE', 'too late'],
