@@ -43,6 +43,8 @@ const PROBE_LENGTH = 48;
 const OWN_BYTES = PROBE_LENGTH + 32;
 /** What a peer brought is forgotten when it has not probed for so long, ms. */
 const STRANGER_MS = 600_000;
+/** Other queues than this, ms, are told to lanes. */
+const QUEUE_MS = 1;
 const SEEN_LOSS_MS = 5_000;
 const OPENED_MS = 300;
 /** A peer that has probed so lately, ms, says by that where it is. */
@@ -534,9 +536,14 @@ function isOtherChoice(told: LanePaths, { mode, paths, knows }: LanePaths): bool
 
 function hasOtherFigures(told: LanePaths | null, { paths, rttMs, loss }: LanePaths): boolean {
   if (told === null || differs(told.rttMs, rttMs) || Math.abs(told.loss - loss) >= 0.0002) return true;
-  return paths.some(({ rateBytesPerMs, delayMs }, at) => {
+  return paths.some(({ rateBytesPerMs, delayMs, queueMs }, at) => {
     const before = told.paths[at];
-    return before === undefined || differs(before.rateBytesPerMs, rateBytesPerMs) || differs(before.delayMs, delayMs);
+    return (
+      before === undefined ||
+      differs(before.rateBytesPerMs, rateBytesPerMs) ||
+      differs(before.delayMs, delayMs) ||
+      Math.abs(before.queueMs - queueMs) > QUEUE_MS
+    );
   });
 }
 

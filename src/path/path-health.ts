@@ -42,6 +42,8 @@ export interface PathAnswer {
 /** What an answer says in the light of what was sent: between an earlier probe and this one. */
 export interface Delivery {
   readonly spanMs: number;
+  /** The same between their arrivals at the peer: longer while a queue on the path grows. */
+  readonly arrivedSpanMs: number;
   readonly sentDatagrams: number;
   readonly sentBytes: number;
   /** Never more than was sent by now. */
@@ -91,6 +93,8 @@ interface Outstanding {
 /** What was sent when a probe left, and what had arrived by then. */
 interface Sample {
   readonly atMs: number;
+  /** When the answer came, less what the peer held it: how far apart two probes arrived shows in it. */
+  readonly arrivedMs: number;
   readonly sentDatagrams: number;
   readonly sentBytes: number;
   readonly arrivedDatagrams: number;
@@ -201,7 +205,7 @@ export class PathHealth {
     this.#misses = 0;
     this.#answers += 1;
     if (this.#state === 'unknown' || (this.#state === 'dead' && this.#answers > 1)) this.#live(atMs);
-    return this.#deliver(probe, answer, traffic);
+    return this.#deliver(probe, answer, traffic, atMs - answer.heldUs / 1_000);
   }
 
   /** A probe is due at once. */
@@ -284,7 +288,7 @@ export class PathHealth {
     this.#least.add(rttMs, nowMs);
   }
 
-  #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic): Delivery {
+  #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic, arrivedMs: number): Delivery {
     const last = this.#samples.at(-1);
     // A peer that counts anew, or never so much came: what it says counts from here on.
     if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes))
@@ -292,7 +296,7 @@ export class PathHealth {
     const base = this.#samples.at(-1);
     const { sentDatagrams, sentBytes } = probe.traffic;
     const sample: Sample = {
-      ...{ atMs: probe.sentMs, sentDatagrams, sentBytes },
+      ...{ atMs: probe.sentMs, arrivedMs, sentDatagrams, sentBytes },
       arrivedDatagrams: believed(answer.datagrams, base?.arrivedDatagrams, base?.sentDatagrams, now.sentDatagrams),
       arrivedBytes: believed(answer.bytes, base?.arrivedBytes, base?.sentBytes, now.sentBytes),
     };
@@ -311,7 +315,10 @@ export class PathHealth {
   }
 }
 
-const NO_DELIVERY: Delivery = { spanMs: 0, sentDatagrams: 0, sentBytes: 0, deliveredDatagrams: 0, deliveredBytes: 0 };
+const NO_DELIVERY: Delivery = {
+  ...{ spanMs: 0, arrivedSpanMs: 0, sentDatagrams: 0, sentBytes: 0 },
+  ...{ deliveredDatagrams: 0, deliveredBytes: 0 },
+};
 
 /** What arrived since the base cannot be more than was sent since then. */
 function believed(told: number, baseTold: number | undefined, baseSent: number | undefined, sentNow: number): number {
@@ -322,6 +329,7 @@ function believed(told: number, baseTold: number | undefined, baseSent: number |
 function between(from: Sample, to: Sample): Delivery {
   return {
     spanMs: to.atMs - from.atMs,
+    arrivedSpanMs: Math.max(0, to.arrivedMs - from.arrivedMs),
     sentDatagrams: to.sentDatagrams - from.sentDatagrams,
     sentBytes: to.sentBytes - from.sentBytes,
     deliveredDatagrams: Math.max(0, to.arrivedDatagrams - from.arrivedDatagrams),

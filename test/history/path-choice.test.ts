@@ -12,7 +12,7 @@ const TWO = [
 
 function weighted(): PathChoice {
   const choice = new PathChoice();
-  choice.setPaths(lanePaths(TWO, { mode: 'weighted' }));
+  choice.setPaths(lanePaths(TWO, { mode: 'weighted' }), 0);
   return choice;
 }
 
@@ -57,13 +57,13 @@ describe('weighted', () => {
   it('takes a path of unknown rate as one that is never full', () => {
     const choice = new PathChoice();
     const unknown = [lanePath(0, 'first', { rateBytesPerMs: 0, delayMs: 5 }), TWO[1]];
-    choice.setPaths(lanePaths(unknown, { mode: 'weighted' }));
+    choice.setPaths(lanePaths(unknown, { mode: 'weighted' }), 0);
     expect(shares(choice, 1e6, 10)[1]).toBe(0);
   });
 
   it('is nothing to choose with one path', () => {
     const choice = new PathChoice();
-    choice.setPaths(lanePaths(TWO.slice(1), { mode: 'weighted' }));
+    choice.setPaths(lanePaths(TWO.slice(1), { mode: 'weighted' }), 0);
     expect([choice.isWeighted, choice.take(1_000, 0)]).toEqual([false, 1]);
   });
 });
@@ -78,7 +78,7 @@ describe('the path for what did not arrive', () => {
   it('is the first where there is no other, and none where there are no paths', () => {
     const choice = new PathChoice();
     expect(choice.takeOther(NO_PATH, 1_000, 0)).toBe(NO_PATH);
-    choice.setPaths(lanePaths([lanePath(4, 'first'), lanePath(2, 'idle')]));
+    choice.setPaths(lanePaths([lanePath(4, 'first'), lanePath(2, 'idle')]), 0);
     expect(choice.takeOther(4, 1_000, 0)).toBe(4);
     expect(choice.takeOther(2, 1_000, 0)).toBe(4);
   });
