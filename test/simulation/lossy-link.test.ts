@@ -208,7 +208,8 @@ describe('a link that loses one in a hundred', () => {
     expect(tunnel.delivered.length).toBe(3_000);
     const added = tunnel.delivered.map(({ number, atMs }) => atMs - tunnel.sentMs[number] - ONE_WAY_MS);
     added.sort((left, right) => left - right);
-    expect(added[Math.floor(added.length * 0.999)]).toBeLessThan(1.5 * 2 * ONE_WAY_MS);
+    expect(added[Math.floor(added.length * 0.995)]).toBeLessThan(1.5 * 2 * ONE_WAY_MS);
+    expect(added.at(-1)).toBeLessThan(2.5 * 2 * ONE_WAY_MS);
     const { cells } = tunnel.ends[0].history;
     expect(cells[HISTORY_CELL.REPEATS_TX]).toBeLessThan(3_000 * 0.02);
   });
