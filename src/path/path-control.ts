@@ -44,6 +44,9 @@ const OWN_BYTES = PROBE_LENGTH + 32;
 /** What a peer brought is forgotten when it has not probed for so long, ms. */
 const STRANGER_MS = 600_000;
 const SEEN_LOSS_MS = 5_000;
+const OPENED_MS = 300;
+/** A peer that has probed so lately, ms, says by that where it is. */
+const PROBES_MS = 15_000;
 
 /** What this needs to know of a peer. */
 export interface PathPeer {
@@ -92,6 +95,7 @@ interface Peer {
   ownBytes: number;
   lookedMs: number;
   activeMs: number;
+  openedMs: number;
   probedMs: number;
   told: LanePaths | null;
   toldMs: number;
@@ -169,6 +173,8 @@ export class PathControl {
     if (known === NO_PATH) this.#learnRemote(peer, source, nowMs);
     const path = peer.manager.pathOf(source);
     if (peer.manager.mode === 'follow') {
+      // Lanes that had not heard of paths yet took its first probes for a move.
+      if (nowMs - peer.openedMs < OPENED_MS && peer.manager.slot(path)?.peerCarries === false) return true;
       peer.manager.follow(path, nowMs);
       this.#turnPeer(peer);
       return false;
@@ -265,7 +271,12 @@ export class PathControl {
       blocks: Array.from({ length: lanes }, (_, lane) => laneBlock(memory, lane)),
       manager: new PathManager(managerOptions({ settings: NO_HISTORY, isWanted: false })),
       ...{ remote: this.#options.peer(id)?.endpoint ?? null, capabilities: 0, bytes: 0, ownBytes: 0 },
-      ...{ lookedMs: 0, activeMs: this.#options.nowMs(), probedMs: Number.NEGATIVE_INFINITY },
+      ...{
+        lookedMs: 0,
+        activeMs: this.#options.nowMs(),
+        openedMs: this.#options.nowMs(),
+        probedMs: Number.NEGATIVE_INFINITY,
+      },
       ...{ told: null, toldMs: 0, seen: [] },
     };
     this.#peers.set(id, peer);
@@ -307,6 +318,7 @@ export class PathControl {
   /** The peer has paths, and nothing was asked for here: they are answered and followed. */
   #adopt(id: number): Peer {
     const peer = this.#open(id, `peer ${id}`);
+    peer.probedMs = this.#options.nowMs();
     this.#options.post({ type: 'history', peer: id, settings: NO_HISTORY, memory: peer.memory }, 'all');
     this.#resolve(peer);
     this.#turnPeer(peer);
@@ -317,8 +329,9 @@ export class PathControl {
   #learnRemote(peer: Peer, source: Endpoint, nowMs: number): void {
     const knowsPaths = (peer.capabilities & CAPABILITY.PATHS) !== 0;
     const { paths } = peer.settings;
-    const hasSeveral = peer.manager.figures().length > 1;
-    const follows = paths.length === 0 ? !hasSeveral : !knowsPaths && paths.some(({ endpoint }) => endpoint === null);
+    // A peer that probes from several addresses has as many paths; else it is one that has moved.
+    const probes = nowMs - peer.probedMs < PROBES_MS;
+    const follows = paths.length === 0 ? !probes : !knowsPaths && paths.some(({ endpoint }) => endpoint === null);
     if (follows) {
       peer.remote = source;
       this.#resolve(peer);
