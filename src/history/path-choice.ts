@@ -10,7 +10,7 @@ import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 export const WEIGHTED_GROUP_DATAGRAMS = 8;
 
 /** Of the difference between the imagined queue and the measured one, each time that one is told. */
-const CORRECTION = 0.25;
+const CORRECTION = 0.5;
 
 export class PathChoice {
   /** The path of first sendings, NO_PATH for the peer's endpoint. In mode `follow` whoever hears from the peer sets it. */

@@ -74,6 +74,7 @@ const CHANCE = 1e-6;
 const LOSS_SHARE = 1 / 32;
 const OUTSTANDING_MAX = 64;
 const OUTSTANDING_MS = 5_000;
+const INFLATION_RTTS = 3;
 const RTT_WINDOW_MS = 20_000;
 const HISTORY_MAX = 128;
 const HISTORY_MS = 10_000;
@@ -105,7 +106,7 @@ export class PathHealth {
   #state: PathState = 'unknown';
   #rttMs: number | null = null;
   #deviationMs = 0;
-  #lastRttMs = 0;
+  #lastRttsMs: readonly number[] = [];
   readonly #least: SlidingLeast = new SlidingLeast(RTT_WINDOW_MS);
   #outstanding: Outstanding[] = [];
   #samples: Sample[] = [];
@@ -134,9 +135,13 @@ export class PathHealth {
     return this.#least.value;
   }
 
-  /** How much longer than the least the last round trip took, ms: what waits on the path, about. */
+  /**
+   * How much longer than the least the last round trips took, ms: what waits on the path, about. The quickest of a few counts,
+   * for some took longer because this machine, or the peer's, was busy.
+   */
   get inflationMs(): number {
-    return this.#lastRttMs - (this.#least.value ?? this.#lastRttMs);
+    const quickest = Math.min(...this.#lastRttsMs);
+    return this.#lastRttsMs.length === 0 ? 0 : quickest - (this.#least.value ?? quickest);
   }
 
   /** Since when it has been alive without a break, ms. */
@@ -217,6 +222,7 @@ export class PathHealth {
   reset(state: PathState): void {
     this.#state = state;
     this.#rttMs = null;
+    this.#lastRttsMs = [];
     this.#least.clear();
     this.#outstanding = [];
     this.#samples = [];
@@ -284,7 +290,7 @@ export class PathHealth {
     this.#deviationMs =
       this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
     this.#rttMs = this.#rttMs === null ? rttMs : 0.875 * this.#rttMs + 0.125 * rttMs;
-    this.#lastRttMs = rttMs;
+    this.#lastRttsMs = [...this.#lastRttsMs, rttMs].slice(-INFLATION_RTTS);
     this.#least.add(rttMs, nowMs);
   }
 

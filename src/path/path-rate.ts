@@ -18,7 +18,9 @@ const SPAN_MS = 180;
 /** What came through counts so long. */
 const DELIVERED_WINDOW_MS = 4_000;
 /** Nothing told of congestion for so long: the estimate may grow. */
-const CALM_MS = 1_500;
+const CALM_MS = 500;
+/** Least that is left of the estimate in one step. */
+const FALL = 0.85;
 /** Of the estimate, step by step, while nothing tells of congestion and at least so much of it is used. */
 const GROWTH = [1.04, 1.04, 1.08, 1.16, 1.3] as const;
 const USED = 0.5;
@@ -97,7 +99,7 @@ export class PathRate {
     const isCongested = this.#congestedMs === nowMs;
     const grows =
       !isCongested && this.#rate > 0 && nowMs - this.#congestedMs > CALM_MS && delivered > USED * this.#rate;
-    if (isCongested) this.#rate = Math.max(RATE_LEAST, -(this.#delivered.value ?? 0));
+    if (isCongested) this.#rate = Math.max(RATE_LEAST, FALL * this.#rate, -(this.#delivered.value ?? 0));
     else if (grows) this.#rate *= GROWTH[Math.min(this.#grown, GROWTH.length - 1)];
     this.#grown = grows ? this.#grown + 1 : 0;
   }
