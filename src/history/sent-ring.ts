@@ -135,6 +135,11 @@ export class SentRing {
     return isThere ? this.offset + (position % this.bytes) : NONE;
   }
 
+  /** The index to which datagrams were added last. */
+  get present(): SentIndex {
+    return this.#current;
+  }
+
   /** The index of the keypair with this receiver index, which is the peer's present one: datagrams are added to it. */
   indexToAdd(remoteIndex: number): SentIndex {
     if (this.#current.remoteIndex === remoteIndex) return this.#current;
