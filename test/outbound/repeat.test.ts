@@ -77,6 +77,17 @@ describe('what is missing', () => {
     expect(report([0, 6])).toEqual([[0, 1], [2], [3], [4, 5]]);
   });
 
+  it('is found where another lane took counters in between', () => {
+    give();
+    const memory = peer.current?.memory;
+    const reserve = memory?.reserve.bind(memory);
+    if (memory === undefined || reserve === undefined) throw new Error('expected a keypair');
+    memory.reserve = (count) => reserve(1) * 0 + reserve(count);
+    send(3);
+    expect(lane.addon.udpSends.map(({ datagrams }) => datagrams.length)).toEqual([3]);
+    expect(report([0, 6])).toEqual([[1, 3, 5]]);
+  });
+
   it('goes over the soonest other path that may carry data', () => {
     const history = give();
     const paths = [
