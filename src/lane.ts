@@ -24,6 +24,7 @@ import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import type { LanePaths } from './path/path-types.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
@@ -296,7 +297,7 @@ class Lane {
         this.#setHistory(peer, command);
         break;
       case 'paths':
-        peer.history?.setPaths(command.paths, this.#context.nowMs());
+        this.#setPaths(peer, command.paths);
         break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);
@@ -314,6 +315,12 @@ class Lane {
     this.#inbound.releaseOrdered(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);
+  }
+
+  #setPaths({ history }: LanePeer, paths: LanePaths): void {
+    if (history === null) return;
+    history.setPaths(paths, this.#context.nowMs());
+    this.#outbound.pathsChanged(history);
   }
 
   #dropHistory(peer: LanePeer): void {
