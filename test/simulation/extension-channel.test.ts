@@ -139,7 +139,7 @@ class End {
   #send(content: Content, length: number): void {
     const datagram = { counter: this.#sent.length, content };
     this.#sent.push(datagram);
-    const offset = this.#ring.reserve(length);
+    const offset = this.#ring.reserve(length, length, datagram.counter);
     this.#ring.commit(offset + length);
     const position = this.#ring.positionOf(offset);
     this.#ring.indexToAdd(1).add(datagram.counter, position, length, this.#queue.nowMs, 0);
