@@ -181,7 +181,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
-    this.#control?.tellIdentity();
+    this.#control?.identity.tell();
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
     this.#link = this.#openLink(descriptors);
