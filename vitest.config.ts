@@ -1,14 +1,17 @@
-/** Two groups of tests: pure ones, side by side; then those that put load on the machine or use its network, one by one. */
+/**
+ * Three groups of tests, one after the other: pure ones, side by side; those that drive programs, devices and namespaces of
+ * their own, and mostly wait, three files at a time; and those that load the machine or look at what it has left, one by one.
+ */
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-const SYSTEM = [
-  'test/interop/**/*.test.ts',
+const SYSTEM = ['interop', 'lab', 'cli', 'device', 'native', 'netns'].map((part) => `test/${part}/**/*.test.ts`);
+/** Loads to the limit, figures of memory and allocation, and what a busy machine would change the meaning of. */
+const ALONE = [
   'test/lab/**/*.test.ts',
-  'test/cli/**/*.test.ts',
-  'test/device/**/*.test.ts',
-  'test/native/**/*.test.ts',
-  'test/netns/**/*.test.ts',
-];
+  ...['allocation', 'attack', 'change', 'congestion', 'crowd', 'integrity', 'junk', 'lanes', 'lanes-peers', 'loss'],
+  ...['memory', 'timers'],
+].map((part) => (part.includes('/') ? part : `test/interop/${part}.test.ts`));
+const SYSTEM_LIMITS = { testTimeout: 120_000, hookTimeout: 60_000 };
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -24,13 +27,16 @@ const config: ViteUserConfig = defineConfig({
       },
       {
         test: {
-          name: 'system',
+          name: 'beside',
           include: SYSTEM,
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+          exclude: ALONE,
+          maxWorkers: 3,
+          ...SYSTEM_LIMITS,
           sequence: { groupOrder: 1 },
         },
+      },
+      {
+        test: { name: 'alone', include: ALONE, fileParallelism: false, ...SYSTEM_LIMITS, sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -1,5 +1,6 @@
 /** What the control lane is given: its surroundings, and peers to add; and what it keeps of each peer. */
 import type { Logger } from './control/log.ts';
+import type { ControlInitiationsOptions } from './control-initiations.ts';
 import type { HistorySettings } from './history/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { LaneHandle } from './native/types.ts';
@@ -58,8 +59,8 @@ export interface ControlLaneOptions {
   /** What lanes ask for the receiver indices in use. */
   readonly indexWatcher: IndexWatcher;
   readonly offloads: Pick<OffloadControlOptions, 'datagramsMax' | 'announces' | 'mtu' | 'log'>;
-  /** Told before an initiation is sent again to a peer that did not answer the last one; it may move the peer. */
-  readonly unanswered?: (peer: ControlPeer) => void;
+  /** Asked before an initiation leaves: see ControlInitiationsOptions. Default: to where the peer is. */
+  readonly candidates?: ControlInitiationsOptions['candidates'];
   /** Sends a command to one lane, or to all. */
   readonly post: (command: LaneCommand, lane: number | 'all' | { readonly except: number }) => void;
 }

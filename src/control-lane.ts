@@ -5,9 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
+import { ControlInitiations } from './control-initiations.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
 import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
 import { ControlSender } from './control-sender.ts';
+import { HistoryControl } from './history/history-control.ts';
+import type { HistorySettings } from './history/settings.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
@@ -18,7 +21,15 @@ import { DeviceMachine } from './protocol/device-machine.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
-import { PEER_CELL, peerCells, peerMemoryBytes, timesOf, watchedWord } from './tables/peers.ts';
+import {
+  PEER_CELL,
+  peerCells,
+  peerMemoryBytes,
+  type Transfer,
+  timesOf,
+  transferOf,
+  watchedWord,
+} from './tables/peers.ts';
 import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
 
@@ -32,7 +43,6 @@ const KEEPALIVE_SPREAD_MS = 1;
 
 /** What becomes of a handshake message while the interface is down. */
 const REFUSED: readonly Action[] = [{ kind: 'failed', peer: null, reason: 'bad message' }];
-const NO_CELLS = new Float64Array(0);
 
 type InstallAction = Extract<Action, { kind: 'install' }>;
 
@@ -41,9 +51,11 @@ export class ControlLane {
   readonly peers: Map<number, ControlPeer> = new Map();
   readonly offloads: OffloadControl;
   readonly paths: PathControl;
+  readonly histories: HistoryControl;
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
   readonly #installs: PendingInstalls;
+  readonly initiations: ControlInitiations;
   readonly #peerMemory: Slab;
   /** Removed peers of which lanes may still speak. */
   readonly #removed: RetiredThings<ControlPeer>;
@@ -59,6 +71,11 @@ export class ControlLane {
     this.#peerMemory = new Slab(peerMemoryBytes(options.lanes + 1), PEERS_PER_CHUNK);
     this.#keypairMemory = new KeypairPool(options.lanes);
     this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
+    this.initiations = new ControlInitiations({
+      candidates: options.candidates ?? (() => null),
+      send: (message, to, peer) => this.#sendTo(message, to, peer),
+      nowMs,
+    });
     this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
     const random = (length: number): Uint8Array => randomBytes(length);
     const { privateKey, timing, prefersAes, indexWatcher } = options;
@@ -70,9 +87,11 @@ export class ControlLane {
       prefersAes,
       indexWatcher,
     });
-    const transfer = (id: number): ReturnType<ControlLane['transfer']> => this.transfer(this.peers.get(id));
+    this.histories = new HistoryControl(options.lanes);
+    const transfer = (id: number): Transfer => transferOf(this.peers.get(id)?.cells);
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
     this.paths = this.#openPaths(options);
+    this.histories.pathFigures = (id) => this.paths.figures(id);
   }
 
   /**
@@ -87,9 +106,10 @@ export class ControlLane {
       const peers = added.slice(at, at + PEERS_PER_COMMAND).map(({ entry }) => entry);
       this.#options.post({ type: 'peers', peers }, 'all');
     }
-    plans.forEach(({ publicKey, persistentKeepaliveSeconds, offloads = 'auto', announces = true, history = null }, at) => {
+    plans.forEach(({ publicKey, persistentKeepaliveSeconds, history = null, ...plan }, at) => {
+      const { offloads = 'auto', announces = true } = plan;
       this.offloads.addPeer(added[at].peer.id, formatKey(publicKey), { offloads, announces });
-      if (history !== null) this.paths.configure(added[at].peer.id, formatKey(publicKey), history);
+      if (history !== null) this.#setHistory(added[at].peer.id, history);
       this.#carryOut(this.machine.setPersistentKeepalive(added[at].peer.id, persistentKeepaliveSeconds, nowMs()));
       if (persistentKeepaliveSeconds > 0) this.#startKeepalive(added[at].peer, at);
     });
@@ -107,21 +127,28 @@ export class ControlLane {
     if (presharedKey !== undefined) this.machine.setPresharedKey(peer.id, presharedKey);
     if (rest.cipher !== undefined) this.machine.setCipher(peer.id, rest.cipher);
     if (rest.offloads !== undefined || rest.announces !== undefined) this.offloads.choose(peer.id, rest);
+    if (endpoint !== undefined) this.initiations.stop(peer.id);
     if (endpoint !== undefined) this.setEndpoint(peer, endpoint);
-    if (rest.history !== undefined)
-      this.paths.configure(peer.id, formatKey(this.machine.peerPublicKey(peer.id)), rest.history);
+    if (rest.history !== undefined) this.#setHistory(peer.id, rest.history);
     if (persistentKeepaliveSeconds === undefined) return;
     peer.persistentKeepaliveSeconds = persistentKeepaliveSeconds;
     this.#act(peer.id, this.machine.setPersistentKeepalive(peer.id, persistentKeepaliveSeconds, nowMs()));
+  }
+
+  #setHistory(id: number, history: HistorySettings | null): void {
+    this.paths.configure(id, formatKey(this.machine.peerPublicKey(id)), history);
+    this.histories.set(id, history, this.paths.memoryOf(id), nowMs());
   }
 
   /** Ends a peer: its keypairs are retired, lanes forget it. Its id and its memory are used again after a `mark`. */
   removePeer(peer: ControlPeer): void {
     if (peer.timer !== null) clearTimeout(peer.timer);
     peer.timer = null;
+    this.initiations.stop(peer.id);
     this.#carryOut(this.machine.removePeer(peer.id, nowMs()));
     this.offloads.removePeer(peer.id);
     this.paths.removePeer(peer.id);
+    this.histories.forget(peer.id);
     this.peers.delete(peer.id);
     this.#options.post({ type: 'unpeer', peer: peer.id }, 'all');
     this.#removed.add(peer, this.#lastToken);
@@ -135,6 +162,7 @@ export class ControlLane {
 
   /** @param key 32 bytes, copied; null for none. Sessions start anew */
   setPrivateKey(key: Uint8Array | null): void {
+    this.initiations.close();
     this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
     this.tellIdentity();
     for (const peer of this.peers.values()) {
@@ -159,6 +187,7 @@ export class ControlLane {
   /** The interface is down: sessions are forgotten, nothing is due any more. */
   goDown(): void {
     this.#isUp = false;
+    this.initiations.close();
     for (const peer of this.peers.values()) {
       if (peer.timer !== null) clearTimeout(peer.timer);
       peer.timer = null;
@@ -232,38 +261,10 @@ export class ControlLane {
     }
   }
 
-  /** Bytes sent to and received from a peer, by all lanes and this one. */
-  transfer(peer: ControlPeer | undefined): { sentBytes: number; receivedBytes: number } {
-    let sentBytes = 0;
-    let receivedBytes = 0;
-    const cells = peer?.cells ?? NO_CELLS;
-    for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
-      sentBytes += cells[cell];
-      receivedBytes += cells[cell + 1];
-    }
-    return { sentBytes, receivedBytes };
-  }
-
-  /** Number of peers that have a keypair, by its cipher. */
-  peersByCipher(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const id of this.peers.keys()) {
-      const { cipher } = this.machine.status(id);
-      if (cipher !== null) counts[cipher] = (counts[cipher] ?? 0) + 1;
-    }
-    return counts;
-  }
-
-  /** Number of peers that get smaller datagram groups than the kernel takes. */
-  heldGroupPeersCount(): number {
-    let count = 0;
-    for (const id of this.peers.keys()) if (this.offloads.status(id).retrySeconds !== null) count += 1;
-    return count;
-  }
-
   close(): void {
     this.offloads.close();
     this.paths.close();
+    this.initiations.close();
     this.#installs.close();
     for (const peer of this.peers.values()) if (peer.timer !== null) clearTimeout(peer.timer);
     this.machine.close();
@@ -419,6 +420,7 @@ export class ControlLane {
         post({ type: 'dropStaged', peer: action.peer }, 'all');
         break;
       case 'endpoint':
+        this.initiations.stop(action.peer);
         this.#move(action.peer, action.endpoint);
         break;
       case 'clearTime':
@@ -495,30 +497,30 @@ export class ControlLane {
     this.#carryOut(rest.filter((action) => place === 'next' || action.kind !== 'keepalive'));
   }
 
-  #send(action: Extract<Action, { kind: 'send' }>): void {
-    const peer = action.peer === null ? undefined : this.peers.get(action.peer);
-    if (peer !== undefined && action.forgetSource) this.#options.unanswered?.(peer);
-    if (peer !== undefined && action.forgetSource && peer.endpoint?.localAddress)
+  #send({ message, peer: id, to, forgetSource }: Extract<Action, { kind: 'send' }>): void {
+    const peer = id === null ? undefined : this.peers.get(id);
+    if (peer !== undefined && forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
-    const paths = peer === undefined ? null : this.#pathsOf(action, peer.id);
-    if (peer !== undefined && paths !== null) {
-      for (const to of paths) this.#sendTo(action.message, to, peer, true);
-      return;
-    }
-    const to = action.to ?? peer?.endpoint ?? null;
-    if (to === null) this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
-    else this.#sendTo(action.message, to, peer, false);
+    const paths = peer === undefined ? null : this.#pathsOf(to, peer.id);
+    if (peer !== undefined && paths !== null) for (const path of paths) this.#sendTo(message, path, peer, true);
+    else if (peer !== undefined && to === null) this.initiations.send(peer, message, forgetSource);
+    else this.#sendTo(message, to, peer);
   }
 
   /** Where the paths of a peer that has any say that a handshake message goes. */
-  #pathsOf({ to }: Extract<Action, { kind: 'send' }>, id: number): readonly Endpoint[] | null {
+  #pathsOf(to: Endpoint | null, id: number): readonly Endpoint[] | null {
     if (to === null) return this.paths.handshakeEndpoints(id);
     return this.paths.knows(id, to) ? [this.paths.answerEndpoint(id, to)] : null;
   }
 
-  #sendTo(message: Uint8Array, to: Endpoint, peer: ControlPeer | undefined, isPath: boolean): void {
-    if (this.#sender.send(message, to, isPath) && peer !== undefined)
-      peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
+  #sendTo(message: Uint8Array, to: Endpoint | null, peer: ControlPeer | undefined, isPath = false): boolean {
+    if (to === null) {
+      this.#options.ledger.drops[DROP.OUT_NO_ENDPOINT] += 1;
+      return false;
+    }
+    const sent = this.#sender.send(message, to, isPath);
+    if (sent && peer !== undefined) peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
+    return sent;
   }
 
   #openPaths({ lanes, log, post }: ControlLaneOptions): PathControl {
@@ -545,7 +547,7 @@ export class ControlLane {
     const peer = this.peers.get(id);
     if (peer === undefined) return null;
     const { endpoint, cells, persistentKeepaliveSeconds } = peer;
-    const { sentBytes, receivedBytes } = this.transfer(peer);
+    const { sentBytes, receivedBytes } = transferOf(peer.cells);
     const bytes = sentBytes + receivedBytes;
     const unansweredSinceMs = cells[PEER_CELL.UNANSWERED_SINCE_MS];
     return { isUp: this.#isUp, endpoint, unansweredSinceMs, persistentKeepaliveSeconds, bytes };

@@ -46,7 +46,8 @@ export class ControlSender {
     words[UDP_SEND.TRAFFIC_CLASS] = HANDSHAKE_TRAFFIC_CLASS;
     words[UDP_SEND.ENDPOINT_OFFSET] = ENDPOINT_OFFSET;
     let sent = this.#sendTo(to);
-    if (!sent && !isPath && to.localAddress !== null) sent = this.#sendTo({ ...to, localAddress: null, localInterface: 0 });
+    if (!sent && !isPath && to.localAddress !== null)
+      sent = this.#sendTo({ ...to, localAddress: null, localInterface: 0 });
     if (!sent) ledger.drops[DROP.OUT_SEND_FAILED] += 1;
     ledger.counts[COUNTER.HANDSHAKE_TX] += sent ? 1 : 0;
     ledger.counts[COUNTER.UDP_TX] += sent ? 1 : 0;

@@ -4,6 +4,7 @@
  */
 import type { IpPrefix } from './control/config-types.ts';
 import type { DeviceChange, PeerChange } from './control/device-change.ts';
+import { checkHistory } from './device-history-check.ts';
 import { endpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
 import { PEER_OFFLOADS } from './offloads/offload-name.ts';
@@ -78,6 +79,7 @@ function checkPeer({ endpoint, ...change }: PeerChange): CheckedPeer {
   checkInteger(persistentKeepaliveSeconds, PORT_MAX, 'a persistent keepalive in seconds');
   for (const { prefix } of allowedIps) checkPrefix(prefix);
   checkChoice(change);
+  if (change.history != null) checkHistory(change.history);
   if (endpoint === undefined) return { ...change, name };
   checkInteger(endpoint.port, PORT_MAX, "an endpoint's port", 1);
   return { ...change, name, endpoint: endpointOf(endpoint) };

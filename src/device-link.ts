@@ -1,7 +1,7 @@
 /**
  * The interface as a device follows it: whether it is up, and its MTU, on which padding depends. Lane 0 says when links
- * change; besides, the device looks once a second, for an interface that was moved to another network namespace is out of
- * the lane's hearing.
+ * change; besides, the device looks once a second, and often when it has just changed and is down, for an interface that was moved to
+ * another network namespace is out of the lane's hearing.
  *
  * An interface that cannot be looked at, as it is elsewhere and this process may not go there, counts as up: what comes out
  * of its queue is sent.
@@ -12,6 +12,10 @@ import { linkInfo } from './native/addon.ts';
 
 /** What fails for want of something that has nothing to do with the interface. */
 const SCARCE: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** How often, and how long, an interface that is down is looked at when links have changed. */
+const OFTEN_MS = 50;
+const OFTEN_FOR_MS = 10_000;
 
 export interface DeviceLinkOptions {
   readonly tunFd: number;
@@ -28,6 +32,8 @@ export class DeviceLink {
   readonly #options: DeviceLinkOptions;
   #mtu: number;
   #isUp = false;
+  #timer: NodeJS.Timeout | null = null;
+  #oftenUntilMs = 0;
 
   constructor(options: DeviceLinkOptions) {
     this.#options = options;
@@ -53,6 +59,27 @@ export class DeviceLink {
     this.#isUp = up;
     if (up) this.#options.wentUp();
     else this.#options.wentDown();
+  }
+
+  /**
+   * Links have changed, as they do when this one moves to another namespace: there nobody hears that it goes up, so that it is
+   * looked at often until it has, for ten seconds at most.
+   */
+  heard(): void {
+    this.look();
+    if (this.#isUp) return;
+    this.#oftenUntilMs = performance.now() + OFTEN_FOR_MS;
+    this.#timer ??= setInterval(() => this.#lookAgain(), OFTEN_MS);
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #lookAgain(): void {
+    this.look();
+    if (this.#isUp || performance.now() > this.#oftenUntilMs) this.close();
   }
 
   #read(): { readonly up: boolean; readonly mtu: number } {

@@ -7,13 +7,16 @@ import { timingSafeEqual } from 'node:crypto';
 import type { DeviceChange, PeerSettings } from './control/device-change.ts';
 import { formatPrefix } from './control/ip-text.ts';
 import { formatKey } from './control/key-text.ts';
-import type { ControlLane } from './control-lane.ts';
+import { historyStatusOf } from './control-figures.ts';
+import { type ControlLane, nowMs } from './control-lane.ts';
 import type { ControlPeer, PeerPlan } from './control-lane-types.ts';
 import { type CheckedPeer, nameOf } from './device-change-check.ts';
 import type { PeerStatus } from './device-types.ts';
 import { formatEndpoint, numericEndpointOf } from './endpoint-text.ts';
+import type { HistorySettings } from './history/settings.ts';
 import { explainFailure } from './protocol/action.ts';
 import type { LaneCommand } from './tables/lane-messages.ts';
+import { transferOf } from './tables/peers.ts';
 import { PrefixOwners } from './tables/prefix-owners.ts';
 
 export interface DevicePeersOptions {
@@ -88,6 +91,17 @@ export class DevicePeers {
     if (this.#publishTimer !== null) clearTimeout(this.#publishTimer);
   }
 
+  /** Settings for sending more than once, of all peers that will have any when a change is carried out. */
+  historiesAfter({ replacePeers = false }: DeviceChange, changes: readonly CheckedPeer[]): HistorySettings[] {
+    const { histories, machine } = this.#control;
+    const after = new Map<string, HistorySettings | null>();
+    if (!replacePeers)
+      for (const [id, settings] of histories.entries()) after.set(nameOf(machine.peerPublicKey(id)), settings);
+    for (const { name, remove = false, history } of changes)
+      if (remove || history !== undefined) after.set(name, remove ? null : (history ?? null));
+    return [...after.values()].filter((settings) => settings !== null);
+  }
+
   settings(): PeerSettings[] {
     return [...this.#control.peers.values()].map((peer) => this.#settingsOf(peer));
   }
@@ -146,7 +160,7 @@ export class DevicePeers {
   #settingsOf(peer: ControlPeer): PeerSettings {
     const { machine, offloads } = this.#control;
     const { lastHandshakeRealMs, cipher } = machine.status(peer.id);
-    const { receivedBytes, sentBytes } = this.#control.transfer(peer);
+    const { receivedBytes, sentBytes } = transferOf(peer.cells);
     return {
       publicKey: machine.peerPublicKey(peer.id),
       presharedKey: machine.presharedKey(peer.id),
@@ -165,7 +179,7 @@ export class DevicePeers {
     const { machine, offloads } = this.#control;
     const { lastHandshakeRealMs, lastFailure, cipher } = machine.status(peer.id);
     const { isGigatun, datagramsMax, shortTail, retrySeconds } = offloads.status(peer.id);
-    const { receivedBytes, sentBytes } = this.#control.transfer(peer);
+    const { receivedBytes, sentBytes } = transferOf(peer.cells);
     return {
       publicKey: formatKey(machine.peerPublicKey(peer.id)),
       endpoint: peer.endpoint === null ? null : formatEndpoint(peer.endpoint),
@@ -181,6 +195,7 @@ export class DevicePeers {
       groupRetrySeconds: retrySeconds,
       lastFailure: lastFailure === null ? null : explainFailure(lastFailure),
       cipher,
+      history: historyStatusOf(this.#control, peer.id, nowMs()),
     };
   }
 }

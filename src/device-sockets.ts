@@ -33,6 +33,8 @@ export interface DeviceSocketsOptions {
 /** One lane's number for one family; -1 where the kernel lacks it. */
 interface Place {
   readonly fd: number;
+  /** false: a stand-in is there, as the device is shut or the kernel no longer has the family. */
+  isOpen: boolean;
   /** Whether GRO is wanted, and whether it is on. */
   wantsGro: boolean;
   hasGro: boolean;
@@ -97,7 +99,7 @@ export class DeviceSockets {
   shut(): void {
     if (!this.#areOpen) return;
     for (const places of this.#lanes)
-      for (const family of FAMILIES) if (places[family].fd >= 0) openUdp(standIn(family, places[family].fd));
+      for (const family of FAMILIES) if (places[family].fd >= 0) vacate(family, places[family]);
     this.#areOpen = false;
     this.#releasedPort = this.#port;
     this.#options.wake();
@@ -126,7 +128,7 @@ export class DeviceSockets {
   setGro(lane: number, family: Family, isOn: boolean): void {
     const place = this.#lanes[lane][family];
     place.wantsGro = isOn;
-    if (place.fd >= 0 && this.#areOpen) place.hasGro = openUdp(this.#described(family, place)).gro;
+    if (place.isOpen) place.hasGro = openUdp(this.#described(family, place)).gro;
   }
 
   /** Closes what one lane uses; once only, for numbers are given out again. */
@@ -156,11 +158,13 @@ export class DeviceSockets {
       for (const family of FAMILIES) {
         const place = this.#lanes[lane][family];
         const socket = family === 4 ? opened.ipv4 : opened.ipv6;
-        if (socket === null) continue;
-        if (place.fd < 0) closeSync(socket.fd);
+        if (place.fd < 0) {
+          if (socket !== null) closeSync(socket.fd);
+        } else if (socket === null) vacate(family, place);
         else {
           const described = { ...this.#described(family, place), fwmark };
           place.hasGro = openUdp({ ...described, fd: socket.fd, replaces: place.fd }).gro;
+          place.isOpen = true;
         }
       }
     }
@@ -172,7 +176,7 @@ export class DeviceSockets {
   /** On all sockets or on none. */
   #setMark(fwmark: number): void {
     const places = this.#lanes.flatMap((lane) => FAMILIES.map((family) => [family, lane[family]] as const));
-    const open = places.filter(([, { fd }]) => fd >= 0);
+    const open = places.filter(([, { isOpen }]) => isOpen);
     try {
       for (const [family, place] of open) openUdp({ ...this.#described(family, place), fwmark });
     } catch (error) {
@@ -187,6 +191,12 @@ export class DeviceSockets {
   }
 }
 
+/** Puts a stand-in in a place, so that nothing is left on the old port. */
+function vacate(family: Family, place: Place): void {
+  openUdp(standIn(family, place.fd));
+  place.isOpen = false;
+}
+
 /** What does not count for a socket that is open already. */
 const UNUSED = { port: 0, reusePort: false, joinPort: false, fwmark: 0, bufferLength: 0, gro: false } as const;
 
@@ -195,14 +205,19 @@ function standIn(family: Family, replaces: number): UdpOptions {
 }
 
 function standIns(lanes: number, wantsGro: boolean): LanePlaces[] {
-  const place = (family: Family): Place => ({ fd: openUdp(standIn(family, -1)).fd, wantsGro, hasGro: wantsGro });
+  const place = (family: Family): Place => ({
+    fd: openUdp(standIn(family, -1)).fd,
+    isOpen: false,
+    wantsGro,
+    hasGro: wantsGro,
+  });
   return Array.from({ length: lanes }, () => ({ 4: place(4), 6: place(6) }));
 }
 
 function placesOf({ ipv4, ipv6 }: Sockets['lanes'][number]): LanePlaces {
   const place = (socket: typeof ipv4): Place => {
     const gro = socket?.gro ?? false;
-    return { fd: socket?.fd ?? -1, wantsGro: gro, hasGro: gro };
+    return { fd: socket?.fd ?? -1, isOpen: socket !== null, wantsGro: gro, hasGro: gro };
   };
   return { 4: place(ipv4), 6: place(ipv6) };
 }

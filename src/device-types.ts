@@ -1,9 +1,10 @@
 /** What a device takes and tells; the types of the public API. */
-import type { DeviceConfig } from './control/config-types.ts';
+import type { DeviceConfig, NumericEndpoint } from './control/config-types.ts';
 import type { DeviceChange, DeviceSettings } from './control/device-change.ts';
 import type { Logger } from './control/log.ts';
-import type { Unanswered } from './control/name-watch.ts';
+import type { OutgoingInitiation } from './control/name-watch.ts';
 import type { GigatunError } from './errors.ts';
+import type { HistoryStatus } from './ledger/history-figures.ts';
 import type { DeviceSnapshot } from './ledger/snapshot.ts';
 import type { HeldOffload } from './offloads/lane-faults.ts';
 import type { OffloadName } from './offloads/offload-name.ts';
@@ -32,8 +33,11 @@ export interface DeviceOptions {
   readonly txQueueLength?: number | null;
   /** Most resident memory of the process, bytes; default and null: no cap. Refused when the device cannot fit. */
   readonly memoryCapBytes?: number | null;
-  /** Told before an initiation is sent again to a peer that did not answer the last one; it may `configure` the peer's endpoint. */
-  readonly unanswered?: (event: Unanswered) => void;
+  /**
+   * Asked before an initiation leaves: it goes to these endpoints, four at most, one more each 250 ms until something
+   * authentic is heard of the peer, which is then where that came from. Null: to the peer's endpoint alone.
+   */
+  readonly candidates?: (initiation: OutgoingInitiation) => readonly NumericEndpoint[] | null;
   /**
    * true: there are outer sockets only while the interface is up, as WireGuard has it. Default false: from the start on.
    * In both cases a device whose interface goes down forgets its sessions and is silent until it is up again.
@@ -78,6 +82,8 @@ export interface PeerStatus {
   readonly lastFailure: string | null;
   /** Cipher of the keypair in use, such as 'aes-256-gcm'; null while there is none. */
   readonly cipher: string | null;
+  /** Copies, repeats, parity and paths; null for a peer that has none of these. */
+  readonly history: HistoryStatus | null;
 }
 
 export interface DeviceStatus {
@@ -127,6 +133,11 @@ export interface Device {
   settings(): DeviceSettings;
   /** The books of all lanes, exact at this moment. */
   snapshot(): Promise<DeviceSnapshot>;
+  /**
+   * An initiation that `candidates` was asked for and that nobody has answered yet goes to these endpoints, too. Without one
+   * under way, and for an unknown key, nothing happens.
+   */
+  alsoTry(publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]): void;
   /** Moves a peer's endpoint; throws GigatunError NOT_FOUND for an unknown key. */
   setPeerEndpoint(publicKey: Uint8Array, endpoint: Endpoint): void;
   /**

@@ -8,22 +8,23 @@
  */
 import { closeSync } from 'node:fs';
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './control/config-limits.ts';
-import type { DeviceConfig } from './control/config-types.ts';
+import type { DeviceConfig, NumericEndpoint } from './control/config-types.ts';
 import type { DeviceChange, DeviceSettings, PeerChange } from './control/device-change.ts';
 import { formatKey, publicKeyOf } from './control/key-text.ts';
 import type { Logger } from './control/log.ts';
-import type { Unanswered } from './control/name-watch.ts';
+import { heldGroupPeersCount, historiesOf, peersByCipher } from './control-figures.ts';
 import { ControlLane, nowMs } from './control-lane.ts';
 import type { ControlPeer } from './control-lane-types.ts';
 import { CONTROL_ARENA_BYTES } from './control-sender.ts';
 import { hasFastAes } from './cpu-features.ts';
 import { checkChange, checkPeerCount, type KnownPeers } from './device-change-check.ts';
 import { adoptTun, DeviceDescriptors, lanesOfAdopted } from './device-descriptors.ts';
+import { checkHistories } from './device-history-check.ts';
 import { DeviceLink } from './device-link.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DevicePeers } from './device-peers.ts';
 import type { Device, DeviceEnd, DeviceOptions, DeviceStatus } from './device-types.ts';
-import { numericEndpointOf } from './endpoint-text.ts';
+import { endpointsOf, numericEndpointOf } from './endpoint-text.ts';
 import { GigatunError } from './errors.ts';
 import type { LaneStart } from './lane.ts';
 import { LanePort } from './lane-port.ts';
@@ -34,7 +35,7 @@ import { closeLane, linkInfo, openLane, threadUsage } from './native/addon.ts';
 import type { LaneOpened, TunOpened } from './native/types.ts';
 import { LaneFaults } from './offloads/lane-faults.ts';
 import { OFFLOAD_NAMES, type OffloadName } from './offloads/offload-name.ts';
-import type { Endpoint } from './packet/endpoint.ts';
+import { type Endpoint, isSameRemote } from './packet/endpoint.ts';
 import { type Timing, WIREGUARD_TIMING } from './protocol/constants.ts';
 import { SuspendWatch } from './suspend-watch.ts';
 import type { LaneCommand, LaneEvent } from './tables/lane-messages.ts';
@@ -55,7 +56,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 export async function openTimedDevice(options: DeviceOptions, timing: Timing): Promise<Device> {
   const { name, config, log, lanes: lanesWanted = 1, mtu = DEFAULT_MTU, aead = 'auto', bookTime = true } = options;
   const { offloads = OFFLOAD_NAMES, announces = true, txQueueLength = null, memoryCapBytes = null } = options;
-  const { socketsFollowLink = false, unanswered = null, tunFd } = options;
+  const { socketsFollowLink = false, candidates = null, tunFd } = options;
   if (!Number.isInteger(lanesWanted) || lanesWanted < 1 || lanesWanted > LANES_MAX)
     throw new GigatunError('CONFIG', `expected 1 to ${LANES_MAX} lanes, got ${lanesWanted}`);
   checkQueueLength(txQueueLength);
@@ -66,7 +67,7 @@ export async function openTimedDevice(options: DeviceOptions, timing: Timing): P
     log.info('the TUN that was passed has one queue: there is one lane', { wanted: lanesWanted });
   const settings: Settings = {
     ...{ tun: adopted ?? name, log, lanes, mtu, aead, offloads, announces, txQueueLength, memoryCapBytes, bookTime },
-    ...{ timing, fwmark, socketsFollowLink, unanswered },
+    ...{ timing, fwmark, socketsFollowLink, candidates },
     peers: peers.length,
   };
   const device = newDevice(settings);
@@ -111,7 +112,7 @@ interface Settings {
   readonly bookTime: boolean;
   readonly timing: Timing;
   readonly fwmark: number;
-  readonly unanswered: ((event: Unanswered) => void) | null;
+  readonly candidates: DeviceOptions['candidates'] | null;
   readonly socketsFollowLink: boolean;
 }
 
@@ -215,6 +216,7 @@ class TunnelDevice implements Device {
     const { own, known } = outlookOf(change, peers, this.#control?.machine.publicKey ?? null);
     const peersAfter = checkPeerCount(checked, known, own);
     if (peersAfter > peers.count) this.#memory.check(peersAfter);
+    checkHistories(peers.historiesAfter(change, checked), this.#settings.lanes);
     this.#changeSockets(change);
     peers.apply(change, checked);
   }
@@ -235,9 +237,10 @@ class TunnelDevice implements Device {
     return {
       interface: this.name,
       aead: this.#lanes[0]?.aead ?? '',
-      peersByCipher: this.#control?.peersByCipher() ?? {},
+      peersByCipher: this.#control === null ? {} : peersByCipher(this.#control),
       heldOffloads: this.#faults.held(),
-      heldGroupPeersCount: this.#control?.heldGroupPeersCount() ?? 0,
+      heldGroupPeersCount: this.#control === null ? 0 : heldGroupPeersCount(this.#control),
+      histories: this.#control === null ? [] : historiesOf(this.#control, nowMs()),
       takenAtMs: Date.now(),
       wallNs: Number(process.hrtime.bigint() - this.#openedNs),
       ...this.#memory.figures(),
@@ -245,6 +248,11 @@ class TunnelDevice implements Device {
       lanes,
       total: sumSnapshots(lanes),
     };
+  }
+
+  alsoTry(publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]): void {
+    const peer = this.#control?.peerOf(publicKey);
+    if (peer !== undefined) this.#control?.initiations.alsoTry(peer.id, endpointsOf(endpoints));
   }
 
   setPeerEndpoint(publicKey: Uint8Array, endpoint: Endpoint): void {
@@ -269,6 +277,7 @@ class TunnelDevice implements Device {
 
   async #closeAll(): Promise<void> {
     if (this.#linkTimer !== null) clearInterval(this.#linkTimer);
+    this.#link?.close();
     this.#faults.close();
     this.#peers?.close();
     this.#control?.close();
@@ -311,19 +320,22 @@ class TunnelDevice implements Device {
         mtu: () => this.#link?.mtu ?? this.#settings.mtu,
         log: this.#settings.log,
       },
-      unanswered: (peer) => this.#unanswered(peer),
+      candidates: (peer, isRetry) => this.#candidates(peer, isRetry),
       post: (command, to) => this.#post(command, to),
     });
     this.#peers = new DevicePeers({ control: this.#control, post: (command) => this.#post(command, 'all') });
   }
 
-  #unanswered({ id, endpoint, cells, currentBornMs }: ControlPeer): void {
-    const { unanswered } = this.#settings;
-    if (unanswered === null || this.#control === null || this.#closing !== null) return;
+  #candidates({ id, endpoint, cells, currentBornMs }: ControlPeer, isRetry: boolean): Endpoint[] | null {
+    const { candidates } = this.#settings;
+    if (candidates == null || this.#control === null || this.#closing !== null) return null;
     const heardMs = Math.max(cells[PEER_CELL.LAST_RECEIVED_MS], currentBornMs);
     const silentMs = heardMs > 0 ? nowMs() - heardMs : Number.POSITIVE_INFINITY;
     const publicKey = this.#control.machine.peerPublicKey(id);
-    unanswered({ publicKey, endpoint: endpoint && numericEndpointOf(endpoint), silentMs });
+    const found = candidates({ publicKey, endpoint: endpoint && numericEndpointOf(endpoint), silentMs, isRetry });
+    if (found === null) return null;
+    const known = endpoint === null ? [] : [endpoint];
+    return endpointsOf(found).map((each) => known.find((present) => isSameRemote(present, each)) ?? each);
   }
 
   #openLink(descriptors: DeviceDescriptors): DeviceLink {
@@ -422,6 +434,7 @@ class TunnelDevice implements Device {
   #eachSecond(): void {
     this.#lookAtLink();
     this.#memory.watch();
+    this.#control?.histories.look(nowMs());
     this.#lookAtClock();
   }
 
@@ -435,7 +448,7 @@ class TunnelDevice implements Device {
   }
 
   #linkChanged(): void {
-    this.#lookAtLink();
+    this.#link?.heard();
     this.#control?.paths.linkChanged();
   }
 

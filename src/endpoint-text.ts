@@ -19,6 +19,18 @@ export function endpointOf({ address, port }: NumericEndpoint): Endpoint {
   return { family: bytes.length === 4 ? 4 : 6, address: bytes, port, scope, localAddress: null, localInterface: 0 };
 }
 
+/** The same of several, without those whose zone is no interface of this host (any more). */
+export function endpointsOf(endpoints: readonly NumericEndpoint[]): Endpoint[] {
+  return endpoints.flatMap((endpoint) => {
+    try {
+      return [endpointOf(endpoint)];
+    } catch (error) {
+      if (error instanceof GigatunError && error.code === 'NOT_FOUND') return [];
+      throw error;
+    }
+  });
+}
+
 /** Writes `address:port`, an IPv6 address in brackets; a link-local one with its zone, without which it says nothing. */
 export function formatEndpoint(endpoint: Endpoint): string {
   const { address, port } = numericEndpointOf(endpoint);

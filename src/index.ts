@@ -14,7 +14,7 @@ export type {
   PeerSettings,
 } from './control/device-change.ts';
 export { createLogger, type Logger, type LogLevel } from './control/log.ts';
-export type { Unanswered } from './control/name-watch.ts';
+export type { OutgoingInitiation } from './control/name-watch.ts';
 export type { PrivilegeReport } from './control/privilege-report.ts';
 export { type Capability, dropPrivileges, forbidDumps } from './control/privileges.ts';
 export { openDevice } from './device.ts';

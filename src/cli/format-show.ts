@@ -1,5 +1,6 @@
 /** The text of `gigatun show`: the same words and order as `wg show`, and what only gigatun knows. Pure. */
 import type { DeviceStatus, PeerStatus } from '../device-types.ts';
+import { historyLines } from '../ledger/history-report.ts';
 
 /**
  * Formats one interface with its peers, the most recently heard first; lines ended by newlines.
@@ -47,6 +48,7 @@ function peerLines(peer: PeerStatus, nowMs: number): string[] {
       : [`  transfer: ${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]),
     ...(persistentKeepaliveSeconds === 0 ? [] : [keepalive]),
     ...groupLines(peer),
+    ...(peer.history === null ? [] : historyLines(peer.history).map((line) => `  ${line}`)),
   ];
 }
 

@@ -4,7 +4,14 @@
  * load native code.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { readEndpoint, readLanes, readMemory, readMtu, type ValueReader } from '../control/config-values.ts';
+import {
+  readEndpoint,
+  readLaneChoice,
+  readLanes,
+  readMemory,
+  readMtu,
+  type ValueReader,
+} from '../control/config-values.ts';
 import { readBlackout, readBurst, readMs, readRate, readShare } from '../lab/emulator/values.ts';
 import type { DaemonOptions } from './daemon.ts';
 import { EXIT_MEANINGS, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-code.ts';
@@ -103,7 +110,7 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     .option(
       '--lanes <n>',
       'worker threads that move packets, or auto (default: #gigatun: Lanes, else 1)',
-      readerOption(readLanes),
+      readerOption(readLaneChoice),
     )
     .option('--memory <mb>', 'cap of resident memory (default: #gigatun: Memory, else none)', readerOption(readMemory))
     .option('--mtu <bytes>', 'largest inner packet (default: MTU, else derived from the routes)', readerOption(readMtu))

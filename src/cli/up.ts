@@ -4,11 +4,12 @@
  */
 import { runCommand } from '../control/command.ts';
 import { type LoadedConfig, loadConfig } from '../control/config-load.ts';
-import type { TunnelConfig } from '../control/config-types.ts';
+import type { LaneChoice, TunnelConfig } from '../control/config-types.ts';
 import type { Logger } from '../control/log.ts';
 import type { PrivilegeNeeds } from '../control/privileges.ts';
 import { runDirectory } from '../control/run-directory.ts';
 import { bringUp, type TunnelRequest, type TunnelTools } from '../control/tunnel.ts';
+import { chooseLanes } from '../control/tunnel-settings.ts';
 import { heapOptions } from '../memory/budget.ts';
 import { openUapi } from '../uapi/server.ts';
 import { aeadFromEnvironment } from './aead.ts';
@@ -23,7 +24,7 @@ import { packageVersion } from './version.ts';
 export interface UpOptions extends PrivilegeOptions {
   readonly foreground?: true;
   /** Worker threads. */
-  readonly lanes?: number;
+  readonly lanes?: LaneChoice;
   /** Bytes: cap of resident memory. */
   readonly memory?: number;
   /** Bytes. */
@@ -61,7 +62,7 @@ function flagsOf(options: UpOptions): string[] {
 /** Under a cap, the main thread's heap has its limit too: it can only be set when a process starts. */
 function heapFlags({ settings, peers }: TunnelConfig, options: UpOptions): string[] {
   const capBytes = options.memory ?? settings.memoryCapBytes;
-  const lanes = options.lanes ?? settings.lanes ?? 1;
+  const lanes = chooseLanes(options.lanes ?? settings.lanes, peers);
   return capBytes === null ? [] : heapOptions(capBytes, { lanes, peers: peers.length });
 }
 

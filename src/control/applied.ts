@@ -7,7 +7,7 @@
 
 import { PEER_OFFLOADS, type PeerOffloads } from '../offloads/offload-name.ts';
 import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
-import type { IpPrefix, NamedEndpoint, PeerFileConfig } from './config-types.ts';
+import type { HistoryFileSettings, IpPrefix, NamedEndpoint, PeerFileConfig } from './config-types.ts';
 import { formatKey, KEY_LENGTH } from './key-text.ts';
 import type { LinkFacts, LinkRequest } from './link-plan.ts';
 
@@ -30,6 +30,7 @@ export interface AppliedPeer {
   readonly offloads: PeerOffloads;
   readonly announces: boolean;
   readonly cipher: CipherChoice;
+  readonly history: HistoryFileSettings | null;
 }
 
 /** One row per peer. */
@@ -38,6 +39,8 @@ export interface PackedPeers {
   readonly keys: Uint8Array;
   /** `PORT HOST`, one a line; an empty line for none. */
   readonly endpoints: string;
+  /** Settings for sending more than once as JSON, one a line; an empty line for none. */
+  readonly histories: string;
   /** Offloads, announces and cipher, a byte each. */
   readonly choices: Uint8Array;
   readonly prefixCounts: Uint32Array;
@@ -51,6 +54,7 @@ const CHOICE_BYTES = 3;
 export const NO_APPLIED_PEER: AppliedPeer = {
   ...{ endpoint: null, allowedIps: [], offloads: 'auto', announces: true },
   cipher: 'chacha20-poly1305',
+  history: null,
 };
 
 /** What is kept of a file's peers. */
@@ -63,8 +67,12 @@ export function packPeers(peers: readonly PeerFileConfig[]): PackedPeers {
     choices.set([PEER_OFFLOADS.indexOf(offloads), Number(announces), CHOICES.indexOf(cipher)], at * CHOICE_BYTES);
   });
   const endpoints = peers.map(({ endpoint }) => (endpoint === null ? '' : `${endpoint.port} ${endpoint.host}`));
+  const histories = peers.map(({ history = null }) => (history === null ? '' : JSON.stringify(history))).join('\n');
   const prefixCounts = Uint32Array.from(peers, ({ allowedIps }) => allowedIps.length);
-  return { keys, endpoints: endpoints.join('\n'), choices, prefixCounts, prefixes: packPrefixes(peers) };
+  return {
+    ...{ keys, endpoints: endpoints.join('\n'), histories, choices },
+    ...{ prefixCounts, prefixes: packPrefixes(peers) },
+  };
 }
 
 function packPrefixes(peers: readonly PeerFileConfig[]): Uint8Array {
@@ -84,6 +92,7 @@ function packPrefixes(peers: readonly PeerFileConfig[]): Uint8Array {
 export function unpackPeers(packed: PackedPeers): Map<string, AppliedPeer> {
   const peers = new Map<string, AppliedPeer>();
   const endpoints = packed.endpoints.split('\n');
+  const histories = packed.histories.split('\n');
   let offset = 0;
   packed.prefixCounts.forEach((count, at) => {
     const allowedIps: IpPrefix[] = [];
@@ -99,9 +108,14 @@ export function unpackPeers(packed: PackedPeers): Map<string, AppliedPeer> {
       offloads: PEER_OFFLOADS[offloads] ?? 'auto',
       announces: announces === 1,
       cipher: CHOICES[cipher] ?? NO_APPLIED_PEER.cipher,
+      history: unpackHistory(histories[at] ?? ''),
     });
   });
   return peers;
+}
+
+function unpackHistory(line: string): HistoryFileSettings | null {
+  return line === '' ? null : (JSON.parse(line) as HistoryFileSettings);
 }
 
 function unpackEndpoint(line: string): NamedEndpoint | null {

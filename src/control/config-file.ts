@@ -11,6 +11,7 @@ import { type Place, readEntries } from './config-lines.ts';
 import { ConfigProblems } from './config-problems.ts';
 import { emptyInterface, type Section, SectionReader } from './config-sections.ts';
 import type { PeerFileConfig, TunnelConfig } from './config-types.ts';
+import { finishHistory } from './history-keys.ts';
 import { formatPrefix } from './ip-text.ts';
 import { formatKey, publicKeyOf } from './key-text.ts';
 
@@ -111,8 +112,10 @@ function finishPeer(
   cipherDefault: CipherChoice,
   problems: ConfigProblems,
 ): PeerFileConfig | null {
-  const { publicKey, cipher, ...rest } = section.draft;
-  if (publicKey !== null) return { publicKey, cipher: cipher ?? cipherDefault, ...rest };
+  const { publicKey, cipher, history: draft, ...rest } = section.draft;
+  const history = finishHistory(draft, section.seen, problems);
+  const peer = { cipher: cipher ?? cipherDefault, ...rest, ...(history === null ? {} : { history }) };
+  if (publicKey !== null) return { publicKey, ...peer };
   if (!section.seen.has('PublicKey')) {
     problems.add(section.place, 'a PublicKey in [Peer]', 'none', "it is the peer's: gigatun pubkey < its-private-key");
   }

@@ -5,9 +5,9 @@
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
 import type { CipherChoice } from '../protocol/cipher.ts';
 import { LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
-import type { IpPrefix, NamedEndpoint } from './config-types.ts';
+import { type KeyRule, rule } from './config-rule.ts';
+import type { IpPrefix, LaneChoice, NamedEndpoint } from './config-types.ts';
 import {
-  type Complaint,
   readAllowedIp,
   readBoolean,
   readCipher,
@@ -18,7 +18,7 @@ import {
   readInterfaceAddress,
   readKeepalive,
   readKey,
-  readLanes,
+  readLaneChoice,
   readListenPort,
   readMemory,
   readMtu,
@@ -29,8 +29,8 @@ import {
   readPrivateKey,
   readTable,
   readTxQueueLength,
-  type ValueReader,
 } from './config-values.ts';
+import { HISTORY_SETTINGS, type HistoryDraft } from './history-keys.ts';
 
 /** What the keys of `[Interface]`, and the settings there, have said so far. */
 export interface InterfaceDraft {
@@ -40,7 +40,7 @@ export interface InterfaceDraft {
   mtu: number | null;
   table: 'auto' | 'off' | number;
   saveConfig: boolean;
-  lanes: number | null;
+  lanes: LaneChoice | null;
   memoryCapBytes: number | null;
   offloads: readonly OffloadName[] | null;
   announces: boolean | null;
@@ -65,38 +65,8 @@ export interface PeerDraft {
   announces: boolean;
   /** Null: as [Interface] has it. */
   cipher: CipherChoice | null;
+  readonly history: HistoryDraft;
   readonly allowedIps: IpPrefix[];
-}
-
-/**
- * How often a key may stand: `once`; `lines`, each one whole value; `list`, any number of lines with comma lists;
- * `listOrEmpty`, the same and also without any value.
- */
-export type KeyForm = 'once' | 'lines' | 'list' | 'listOrEmpty';
-
-export interface KeyRule<Draft> {
-  readonly name: string;
-  readonly form: KeyForm;
-  /** Reads one value into the draft; returns the complaint when it is not one. */
-  readonly take: (draft: Draft, text: string) => Complaint | null;
-  /** What it holds, for the documentation. */
-  readonly meaning: string;
-}
-
-function rule<Draft, Value>(
-  name: string,
-  form: KeyForm,
-  read: ValueReader<Value>,
-  store: (draft: Draft, value: Value) => void,
-  meaning: string,
-): KeyRule<Draft> {
-  const take = (draft: Draft, text: string): Complaint | null => {
-    const reading = read(text);
-    if (!reading.ok) return reading.complaint;
-    store(draft, reading.value);
-    return null;
-  };
-  return { name, form, take, meaning };
 }
 
 type OfInterface<Value> = (draft: InterfaceDraft, value: Value) => void;
@@ -123,7 +93,7 @@ const setTable: OfInterface<'auto' | 'off' | number> = (draft, table) => {
 const setSaveConfig: OfInterface<boolean> = (draft, save) => {
   draft.saveConfig = save;
 };
-const setLanes: OfInterface<number> = (draft, lanes) => {
+const setLanes: OfInterface<LaneChoice> = (draft, lanes) => {
   draft.lanes = lanes;
 };
 const setMemory: OfInterface<number> = (draft, bytes) => {
@@ -212,7 +182,7 @@ export const INTERFACE_SETTINGS: readonly KeyRule<InterfaceDraft>[] = [
   rule(
     'Lanes',
     'once',
-    readLanes,
+    readLaneChoice,
     setLanes,
     `Worker threads, 1 to ${LANES_MAX}, or auto: half the cores, at most 8; absent: 1. The option --lanes goes before it.`,
   ),
@@ -276,4 +246,5 @@ export const PEER_SETTINGS: readonly KeyRule<PeerDraft>[] = [
     setPeerCipher,
     'Cipher of this peer: aes-256-gcm, chacha20-poly1305, or auto; absent: as in [Interface].',
   ),
+  ...HISTORY_SETTINGS,
 ];

@@ -7,13 +7,14 @@ import {
   INTERFACE_KEYS,
   INTERFACE_SETTINGS,
   type InterfaceDraft,
-  type KeyRule,
   PEER_KEYS,
   PEER_SETTINGS,
   type PeerDraft,
 } from './config-keys.ts';
 import type { ConfigEntry, Place } from './config-lines.ts';
 import { type ConfigProblems, quoteValue } from './config-problems.ts';
+import type { KeyRule } from './config-rule.ts';
+import { emptyHistory } from './history-keys.ts';
 import { nearest } from './nearest.ts';
 
 /** A section under way: its rules bound to its draft, and where each key stood. */
@@ -170,6 +171,7 @@ function emptyPeer(): PeerDraft {
     offloads: 'auto',
     announces: true,
     cipher: null,
+    history: emptyHistory(),
     allowedIps: [],
   };
 }

@@ -4,7 +4,9 @@
  * (addresses, MTU, routes, hooks). Key bytes belong to whoever holds the config and are never formatted into a text.
  */
 
+import type { HistorySettings } from '../history/settings.ts';
 import type { OffloadName, PeerOffloads } from '../offloads/offload-name.ts';
+import type { PathSettings } from '../path/path-types.ts';
 import type { CipherChoice } from '../protocol/cipher.ts';
 
 /** A network prefix; `AllowedIPs` have their host bits cleared, `Address` keeps them. */
@@ -31,6 +33,17 @@ export interface NamedEndpoint {
   readonly port: number;
 }
 
+/** A path as the file has it. */
+export interface PathFileSettings extends Omit<PathSettings, 'endpoint'> {
+  /** Null: the peer's endpoint. */
+  readonly endpoint: NamedEndpoint | null;
+}
+
+/** Settings for sending more than once, as the file has them. */
+export interface HistoryFileSettings extends Omit<HistorySettings, 'paths'> {
+  readonly paths: readonly PathFileSettings[];
+}
+
 interface PeerCommon {
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
@@ -51,11 +64,14 @@ interface PeerCommon {
 /** A peer as the device takes it. */
 export interface PeerConfig extends PeerCommon {
   readonly endpoint: NumericEndpoint | null;
+  /** Null or absent: nothing is sent more than once, and the peer has one path. */
+  readonly history?: HistorySettings | null;
 }
 
 /** A peer as the file has it. */
 export interface PeerFileConfig extends PeerCommon {
   readonly endpoint: NamedEndpoint | null;
+  readonly history?: HistoryFileSettings | null;
 }
 
 /** The part of a configuration that the device itself takes. */
@@ -92,10 +108,13 @@ export interface InterfaceConfig {
   readonly saveConfig: boolean;
 }
 
+/** Lanes: 1 to 64, or as many as suit the machine and the peers. */
+export type LaneChoice = number | 'auto';
+
 /** Settings beyond WireGuard, from lines `#gigatun: Key = Value`; null where the file says nothing. */
 export interface GigatunSettings {
-  /** Number of lanes (worker threads), 1 to 64. */
-  readonly lanes: number | null;
+  /** Number of lanes (worker threads). */
+  readonly lanes: LaneChoice | null;
   /** Most resident memory of the process, bytes. */
   readonly memoryCapBytes: number | null;
   /** Offloads that the device opens, in no order, none twice. */

@@ -8,7 +8,7 @@ import { CIPHERS, type CipherChoice } from '../protocol/cipher.ts';
 import { autoLanes } from './auto-lanes.ts';
 import { DEFAULT_MTU, LANES_MAX, QUEUE_LENGTH_MAX } from './config-limits.ts';
 import { quoteValue } from './config-problems.ts';
-import type { IpPrefix, NamedEndpoint } from './config-types.ts';
+import type { IpPrefix, LaneChoice, NamedEndpoint } from './config-types.ts';
 import { maskPrefix, parseAddress } from './ip-text.ts';
 import { parseKey } from './key-text.ts';
 
@@ -57,6 +57,10 @@ export const readPresharedKey: ValueReader<Uint8Array | null> = (text) => {
 export const readListenPort: ValueReader<number> = integerReader('a port', 0, PORT_MAX, '0 lets the system choose');
 export const readMtu: ValueReader<number> = integerReader('an MTU', MTU_MIN, MTU_MAX, `commonly ${DEFAULT_MTU}`);
 const readLaneCount = integerReader('"auto" or a number of lanes', 1, LANES_MAX, 'one lane is one thread');
+
+/** `auto` stays: what it means depends on the peers too. */
+export const readLaneChoice: ValueReader<LaneChoice> = (text) =>
+  isWord(text, 'auto') ? ok('auto') : readLaneCount(text);
 
 /** `auto` is resolved at once, by the cores of this process. */
 export const readLanes: ValueReader<number> = (text) => (isWord(text, 'auto') ? ok(autoLanes()) : readLaneCount(text));
@@ -185,7 +189,7 @@ function isHost(host: string, bracketed: boolean): boolean {
   return looksNumeric ? parseAddress(host) !== null : /^[\p{L}\p{N}_.-]{1,253}$/u.test(host);
 }
 
-function integerReader(what: string, least: number, most: number, hint: string): ValueReader<number> {
+export function integerReader(what: string, least: number, most: number, hint: string): ValueReader<number> {
   return (text) => {
     const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= least && value <= most) return ok(value);
@@ -199,14 +203,18 @@ function parseWord(text: string): number | null {
   return value <= WORD_MAX ? value : null;
 }
 
-function isWord(text: string, word: string): boolean {
+export function isWord(text: string, word: string): boolean {
   return text.toLowerCase() === word;
 }
 
-function ok<T>(value: T): Reading<T> {
+export function ok<T>(value: T): Reading<T> {
   return { ok: true, value };
 }
 
-function bad(expected: string, got: string, hint: string): { readonly ok: false; readonly complaint: Complaint } {
+export function bad(
+  expected: string,
+  got: string,
+  hint: string,
+): { readonly ok: false; readonly complaint: Complaint } {
   return { ok: false, complaint: { expected, got, hint } };
 }

@@ -2,6 +2,7 @@
  * A change of a running device, as values: what the UAPI, `gigatun reload` and programs ask for. What is absent stays as
  * it is. A change is checked whole before any of it is carried out, so that a bad one changes nothing.
  */
+import type { HistorySettings } from '../history/settings.ts';
 import type { PeerOffloads } from '../offloads/offload-name.ts';
 import type { CipherChoice } from '../protocol/cipher.ts';
 import type { IpPrefix, NumericEndpoint } from './config-types.ts';
@@ -33,6 +34,8 @@ export interface PeerChange {
   readonly offloads?: PeerOffloads;
   readonly announces?: boolean;
   readonly cipher?: CipherChoice;
+  /** Null for none. */
+  readonly history?: HistorySettings | null;
 }
 
 /** What becomes of a device. */

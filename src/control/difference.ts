@@ -6,9 +6,11 @@
  * A peer that is in both keeps its session: it is told what differs and nothing else. Words hold public keys only.
  */
 import { timingSafeEqual } from 'node:crypto';
+import type { HistorySettings } from '../history/settings.ts';
 import { type AppliedPeer, NO_APPLIED_PEER } from './applied.ts';
 import type { IpPrefix, NamedEndpoint, NumericEndpoint, PeerFileConfig } from './config-types.ts';
 import type { AllowedIpChange, DeviceChange, DeviceSettings, PeerChange, PeerSettings } from './device-change.ts';
+import { historyWords } from './history-words.ts';
 import { formatPrefix } from './ip-text.ts';
 import { formatKey, publicKeyOf } from './key-text.ts';
 
@@ -22,6 +24,12 @@ export interface DeviceDifference {
   readonly change: DeviceChange;
   /** Empty exactly where the change is. */
   readonly lines: readonly DifferenceLine[];
+}
+
+/** What names of a peer's file have become: its endpoint, and its settings for sending more than once. */
+export interface LookedUp {
+  readonly endpoint: NumericEndpoint | null;
+  readonly history: HistorySettings | null;
 }
 
 /** What the device is to be, as the file has it. */
@@ -43,8 +51,11 @@ export interface PeerMatch {
   readonly applied: AppliedPeer;
   /** Whether the wanted endpoint has to be looked up and set. */
   readonly moves: boolean;
+  /** Whether settings for sending more than once differ, or come with a new peer: names in them have to be looked up. */
+  readonly isHistoryNew: boolean;
 }
 
+const NOTHING_LOOKED_UP: LookedUp = { endpoint: null, history: null };
 /** Prefixes of one peer that its words hold, and prefixes of one change. */
 const PREFIXES_SHOWN_MAX = 8;
 
@@ -72,25 +83,27 @@ function matchOf(
 ): PeerMatch {
   const endpoint = wanted?.endpoint ?? null;
   const isKnown = present?.endpoint != null && isSameEndpoint(endpoint, applied.endpoint);
-  return { key, present, wanted, applied, moves: endpoint !== null && !isKnown };
+  const before = present === null ? null : applied.history;
+  const isHistoryNew = wanted !== null && JSON.stringify(wanted.history ?? null) !== JSON.stringify(before);
+  return { key, present, wanted, applied, moves: endpoint !== null && !isKnown, isHistoryNew };
 }
 
 /**
  * The change from what a device is to what it is to be.
  *
- * @param endpoints numeric ones of the matches that move, by public key in base64.
+ * @param lookedUp of the matches that move, or whose history is new, by public key in base64.
  */
 export function deviceDifference(
   settings: DeviceSettings,
   wanted: Omit<WantedDevice, 'peers'>,
   matches: readonly PeerMatch[],
-  endpoints: ReadonlyMap<string, NumericEndpoint>,
+  lookedUp: ReadonlyMap<string, LookedUp>,
 ): DeviceDifference {
   const own = ownDifference(settings, wanted);
   const peers: PeerChange[] = [];
   const lines = [...own.lines];
   for (const match of matches) {
-    const difference = peerDifference(match, endpoints.get(match.key) ?? null);
+    const difference = peerDifference(match, lookedUp.get(match.key) ?? NOTHING_LOOKED_UP);
     if (difference === null) continue;
     peers.push(difference.change);
     lines.push(difference.line);
@@ -122,25 +135,23 @@ function ownDifference(
   return { change, lines };
 }
 
-function peerDifference(
-  match: PeerMatch,
-  endpoint: NumericEndpoint | null,
-): { change: PeerChange; line: DifferenceLine } | null {
+function peerDifference(match: PeerMatch, lookedUp: LookedUp): { change: PeerChange; line: DifferenceLine } | null {
   const { key, present, wanted } = match;
   if (wanted === null) {
     const publicKey = present?.publicKey ?? new Uint8Array(0);
     return { change: { publicKey, remove: true }, line: { sign: '-', text: `peer ${key}` } };
   }
   if (present === null)
-    return { change: newPeer(wanted, endpoint), line: { sign: '+', text: newPeerText(key, wanted) } };
-  const { change, words } = changedPeer(match, present, wanted, endpoint);
+    return { change: newPeer(wanted, lookedUp), line: { sign: '+', text: newPeerText(key, wanted) } };
+  const { change, words } = changedPeer(match, present, wanted, lookedUp);
   if (words.length === 0) return null;
   return { change, line: { sign: '~', text: `peer ${key} ${words.join(', ')}` } };
 }
 
-function newPeer(wanted: PeerFileConfig, endpoint: NumericEndpoint | null): PeerChange {
-  const { allowedIps, endpoint: _, ...rest } = wanted;
-  return { ...rest, ...(endpoint === null ? {} : { endpoint }), allowedIps: allowedIps.map(added) };
+function newPeer(wanted: PeerFileConfig, { endpoint, history }: LookedUp): PeerChange {
+  const { allowedIps, endpoint: _, history: __, ...rest } = wanted;
+  const named = { ...(endpoint === null ? {} : { endpoint }), ...(history === null ? {} : { history }) };
+  return { ...rest, ...named, allowedIps: allowedIps.map(added) };
 }
 
 function newPeerText(
@@ -156,10 +167,10 @@ function newPeerText(
 
 /** Only what differs, in change and in words. */
 function changedPeer(
-  { applied, moves }: PeerMatch,
+  { applied, moves, isHistoryNew }: PeerMatch,
   present: PeerSettings,
   wanted: PeerFileConfig,
-  endpoint: NumericEndpoint | null,
+  { endpoint, history }: LookedUp,
 ): { change: PeerChange; words: string[] } {
   const { publicKey, presharedKey, persistentKeepaliveSeconds: seconds } = wanted;
   const change: { -readonly [Key in keyof PeerChange]: PeerChange[Key] } = { publicKey, updateOnly: true };
@@ -183,6 +194,10 @@ function changedPeer(
     change.allowedIps = allowedIps;
     const texts = allowedIps.map(({ prefix, remove }) => `${remove ? '-' : '+'}${formatPrefix(prefix)}`);
     words.push(`allowed ips ${prefixesText(texts, ' ')}`);
+  }
+  if (isHistoryNew) {
+    change.history = history;
+    words.push(...historyWords(applied.history, wanted.history ?? null));
   }
   const choices = changedChoices(applied, wanted);
   return { change: { ...change, ...choices.change }, words: [...words, ...choices.words] };

@@ -42,11 +42,18 @@ export async function findFreeTable(run: RunCommand): Promise<number> {
   return FIRST_TABLE;
 }
 
+/** What an MTU is derived from: endpoints, the mark of datagrams to them, and bytes that it must leave free. */
+export interface MtuQuestion {
+  readonly endpoints: readonly NumericEndpoint[];
+  readonly mark: number;
+  readonly reserve?: number;
+}
+
 /**
  * The MTU for an interface whose file names none: the smallest MTU of the routes towards the endpoints, less what the
- * tunnel adds, kept between 1,280 and 8,920; 1,420 when no route tells.
+ * tunnel adds and `reserve`, kept between 1,280 and 8,920; 1,420 less `reserve` when no route tells.
  */
-export async function deriveMtu(run: RunCommand, endpoints: readonly NumericEndpoint[], mark: number): Promise<number> {
+export async function deriveMtu(run: RunCommand, { endpoints, mark, reserve = 0 }: MtuQuestion): Promise<number> {
   const mtus: number[] = [];
   const devices = new Set<string>();
   for (const route of await routesTo(run, endpoints, mark)) {
@@ -59,9 +66,9 @@ export async function deriveMtu(run: RunCommand, endpoints: readonly NumericEndp
     const mtu = await linkMtu(run, device);
     if (mtu !== null) mtus.push(mtu);
   }
-  if (mtus.length === 0) return DEFAULT_MTU;
+  if (mtus.length === 0) return DEFAULT_MTU - reserve;
   const least = mtus.reduce((left, right) => Math.min(left, right));
-  return Math.min(MTU_MAX, Math.max(MTU_MIN_IPV6, least - OVERHEAD_LENGTH));
+  return Math.min(MTU_MAX, Math.max(MTU_MIN_IPV6, least - OVERHEAD_LENGTH - reserve));
 }
 
 /** One line for each route that there is. All are asked for at once: a program for each of thousands would take minutes. */

@@ -1,30 +1,35 @@
 /**
- * Names of endpoints while a tunnel runs. Each initiation that nobody answers is told here, before it is sent again: it
- * then goes to the name's next address, IPv6 and IPv4 in turn, and the name is looked up again, beside everything else. As long as a peer is heard nothing moves it: where it has roamed to is where it is.
+ * Names of endpoints while a tunnel runs. Each initiation asks here where it may go: to where the peer is, and, if the peer
+ * was never heard or has fallen silent, side by side to the name's addresses of both families. Then the name is looked up
+ * again, beside everything else, and what it has become is where the initiation goes next. Nothing here moves a peer: its
+ * first authentic answer does.
  *
  * Times are arguments, and the look-up is given. Look-ups are bounded: one per name at a time, each wait of a name twice
  * the last until one of its peers is heard again, few at once and few a second however many peers fall silent.
  */
+import { COPIES_MAX } from '../protocol/side-by-side.ts';
 import type { NamedEndpoint, NumericEndpoint } from './config-types.ts';
-import { formatKey } from './key-text.ts';
+import { formatKey, parseKey } from './key-text.ts';
 import type { Logger } from './log.ts';
-import type { LookUp } from './resolve.ts';
+import { alternateFamilies, type LookUp } from './resolve.ts';
 import { messageOf } from './system-error.ts';
 
-/** An initiation of ours that nobody answered in time, told before it is sent again. */
-export interface Unanswered {
+/** An initiation of ours that is about to leave. */
+export interface OutgoingInitiation {
   /** 32 bytes, of the peer. */
   readonly publicKey: Uint8Array;
-  /** Where the initiations go, or null for nowhere. */
+  /** Where the peer is as far as is known, or null. */
   readonly endpoint: NumericEndpoint | null;
   /** Since anything authentic was heard of the peer, milliseconds; Infinity for never. */
   readonly silentMs: number;
+  /** Whether nobody answered the last one in time, or the data that made us ask whether the peer is there. */
+  readonly isRetry: boolean;
 }
 
 export interface NameWatchTools {
   readonly lookup: LookUp;
-  /** Sets a peer's endpoint, for the next initiation and on. */
-  readonly move: (publicKey: Uint8Array, endpoint: NumericEndpoint) => void;
+  /** Sends the initiation that is under way to a peer, if one is, to these endpoints, too. */
+  readonly alsoTry: (publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]) => void;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
   readonly log: Logger;
@@ -34,8 +39,6 @@ export interface NameWatchTools {
 const HEARD_MS = 12_000;
 /** Initiations are sent again each five seconds; after a longer pause it is another silence. */
 const PAUSE_MS = 15_000;
-/** A peer that was there before gets so many initiations where it was, unless its name has other addresses by now. */
-const PATIENCE = 2;
 const WAIT_FIRST_MS = 10_000;
 const WAIT_MAX_MS = 300_000;
 /** The resolver has few threads, which others need, too. */
@@ -53,13 +56,9 @@ interface Name {
 
 interface NamedPeer {
   readonly endpoint: NamedEndpoint;
-  /** Which of the name's addresses it was given last. */
-  given: string;
-  /** Of this silence. */
+  /** Initiations of this silence that a try at all addresses was made with. */
   tries: number;
   lastMs: number;
-  /** Where it had roamed to when the silence began; tried in turn with the name's addresses. */
-  roamed: NumericEndpoint | null;
 }
 
 export class NameWatch {
@@ -92,8 +91,7 @@ export class NameWatch {
     name.addresses = addresses;
     name.peersCount++;
     this.#names.set(endpoint.host, name);
-    const lastMs = Number.NEGATIVE_INFINITY;
-    this.#peers.set(key, { endpoint, given: addresses[0] ?? '', tries: 0, lastMs, roamed: null });
+    this.#peers.set(key, { endpoint, tries: 0, lastMs: Number.NEGATIVE_INFINITY });
   }
 
   /** Leaves a peer alone from now on; one that is not watched is fine. */
@@ -106,40 +104,30 @@ export class NameWatch {
     if (name !== undefined && --name.peersCount === 0) this.#names.delete(host);
   }
 
-  /** Look-ups under way move nobody any more. */
+  /** Look-ups under way change nothing any more. */
   close(): void {
     this.#isClosed = true;
     this.#peers.clear();
     this.#names.clear();
   }
 
-  /** Takes note of an initiation that was not answered, and moves the peer, if it is to be moved, before this returns. */
-  unanswered({ publicKey, endpoint, silentMs }: Unanswered): void {
+  /**
+   * Where an initiation may go, the peer's present endpoint first, then the name's addresses in both families; of many
+   * addresses others each time. Null for a peer that is not watched, or that is not silent.
+   */
+  candidates({ publicKey, endpoint, silentMs, isRetry }: OutgoingInitiation): readonly NumericEndpoint[] | null {
     const peer = this.#peers.get(formatKey(publicKey));
     const name = peer === undefined ? undefined : this.#names.get(peer.endpoint.host);
-    if (peer === undefined || name === undefined || silentMs < HEARD_MS) return;
-    this.#countTry(peer, name, endpoint, silentMs);
-    this.#lookUpAgain(peer.endpoint.host, name);
-    const next = nextCandidate(peer, name, endpoint, Number.isFinite(silentMs) ? PATIENCE : 0);
-    if (next === null) return;
-    this.#tools.log.debug('trying another address', { host: peer.endpoint.host, address: next.address });
-    try {
-      peer.given = next.address;
-      this.#tools.move(publicKey, next);
-    } catch (error) {
-      // An address with the zone of an interface that is gone; the next one has its turn.
-      this.#tools.log.debug('address not taken', { error: messageOf(error) });
-    }
+    const isSilent = isRetry ? silentMs >= HEARD_MS : silentMs === Number.POSITIVE_INFINITY;
+    if (peer === undefined || name === undefined || !isSilent) return null;
+    this.#countTry(peer, name, silentMs);
+    if (isRetry) this.#lookUpAgain(peer.endpoint.host, name);
+    return candidatesOf(peer, name, endpoint);
   }
 
-  #countTry(peer: NamedPeer, name: Name, endpoint: NumericEndpoint | null, silentMs: number): void {
+  #countTry(peer: NamedPeer, name: Name, silentMs: number): void {
     const now = this.#tools.nowMs();
-    if (now - peer.lastMs > PAUSE_MS) {
-      peer.tries = 0;
-      const { port } = peer.endpoint;
-      const isKnown = [peer.given, ...name.addresses].some((address) => isSame(endpoint, { address, port }));
-      peer.roamed = isKnown ? null : endpoint;
-    }
+    if (now - peer.lastMs > PAUSE_MS) peer.tries = 0;
     peer.tries++;
     peer.lastMs = now;
     // Heard since the last look-up: this is a new silence, not the old one.
@@ -159,15 +147,17 @@ export class NameWatch {
     void this.#lookUp(host, name);
   }
 
-  /** What it finds counts from the next initiation on; a failure leaves the addresses as they are. */
+  /** What is new counts for the initiations that nobody has answered yet; a failure leaves the addresses as they are. */
   async #lookUp(host: string, name: Name): Promise<void> {
     const { lookup, log } = this.#tools;
     try {
       const addresses = await lookup(host);
       if (this.#isClosed || addresses.length === 0) return;
-      if (addresses.join() !== name.addresses.join())
-        log.info('name has other addresses', { host, address: addresses[0] ?? '' });
+      const isNew = addresses.join() !== name.addresses.join();
       name.addresses = addresses;
+      if (!isNew) return;
+      log.info('name has other addresses', { host, address: addresses[0] ?? '' });
+      this.#tellSilent(host, addresses);
     } catch (error) {
       log.debug('name could not be looked up', { host, error: messageOf(error) });
     } finally {
@@ -175,21 +165,28 @@ export class NameWatch {
       this.#lookupsCount--;
     }
   }
+
+  #tellSilent(host: string, addresses: readonly string[]): void {
+    const now = this.#tools.nowMs();
+    for (const [key, { endpoint, lastMs }] of this.#peers) {
+      const publicKey = endpoint.host === host && now - lastMs <= PAUSE_MS ? parseKey(key) : null;
+      if (publicKey === null) continue;
+      const endpoints = addresses.map((address) => ({ address, port: endpoint.port }));
+      this.#tools.alsoTry(publicKey, endpoints);
+    }
+  }
 }
 
-/** The one behind the present one, or the first when the present one is none of them; null: it stays where it is. */
-function nextCandidate(
-  peer: NamedPeer,
-  { addresses }: Name,
-  endpoint: NumericEndpoint | null,
-  patience: number,
-): NumericEndpoint | null {
-  const named = addresses.map((address) => ({ address, port: peer.endpoint.port }));
-  const candidates = peer.roamed === null ? named : [...named, peer.roamed];
-  const at = candidates.findIndex((candidate) => isSame(candidate, endpoint));
-  if (at !== -1 && peer.tries <= patience) return null;
-  const next = candidates[(at + 1) % candidates.length] ?? null;
-  return isSame(next, endpoint) ? null : next;
+/** The present endpoint and three others, families in turn; of more than that, each try goes on where the last one ended. */
+function candidatesOf(peer: NamedPeer, { addresses }: Name, endpoint: NumericEndpoint | null): NumericEndpoint[] {
+  const { port } = peer.endpoint;
+  const named = addresses.filter((address) => !isSame(endpoint, { address, port }));
+  const most = COPIES_MAX - 1;
+  const first = named.length > most ? ((peer.tries - 1) * most) % named.length : 0;
+  const others = [...named.slice(first), ...named.slice(0, first)].slice(0, most);
+  if (endpoint === null) return others.map((address) => ({ address, port }));
+  const [, ...ordered] = alternateFamilies([endpoint.address, ...others]);
+  return [endpoint, ...ordered.map((address) => ({ address, port }))];
 }
 
 function newName(): Name {

@@ -11,17 +11,26 @@ import { checkMemory } from '../memory/budget.ts';
 import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
 import { type Applied, packPeers, unpackPeers } from './applied.ts';
 import type { RunCommand } from './command.ts';
-import type { Hooks, NumericEndpoint, TunnelConfig } from './config-types.ts';
+import type { Hooks, LaneChoice, TunnelConfig } from './config-types.ts';
 import type { DeviceChange, DeviceSettings } from './device-change.ts';
-import { type DifferenceLine, deviceDifference, matchPeers, type PeerMatch } from './difference.ts';
+import { type DifferenceLine, deviceDifference, type LookedUp, matchPeers, type PeerMatch } from './difference.ts';
 import type { Link } from './link-apply.ts';
 import { type LinkMove, linkMoves, type PlannedLink } from './link-difference.ts';
 import { deriveMtu, gatherFacts } from './link-facts.ts';
 import { type LinkFacts, type LinkRequest, planLinkParts } from './link-plan.ts';
 import { hookLines, hookWarnings, linkLines, queueLines, queueMoves } from './link-words.ts';
-import { type ResolvedPeer, type ResolveTools, resolvePeers } from './resolve.ts';
+import { type ResolvedPeer, type ResolveTools, resolveHistory, resolvePeers } from './resolve.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
-import { checkMtu, chooseMark, effectivePeers, hasDefaultRoute, LANES_DEFAULT } from './tunnel-settings.ts';
+import {
+  checkMtu,
+  chooseLanes,
+  chooseMark,
+  effectivePeers,
+  endpointsOf,
+  hasDefaultRoute,
+  memoryUse,
+  mtuReserve,
+} from './tunnel-settings.ts';
 
 /** The part of a device that a reload drives. */
 export interface ReloadDevice {
@@ -43,7 +52,7 @@ export interface RunningTunnel {
   readonly offloads: readonly OffloadName[];
   /** What the command line said, which goes before the file; null for nothing. */
   readonly asked: {
-    readonly lanes: number | null;
+    readonly lanes: LaneChoice | null;
     readonly memoryCapBytes: number | null;
     readonly mtu: number | null;
   };
@@ -72,7 +81,7 @@ export interface ReloadPlan {
 /** The device's side of a plan. */
 interface DevicePlan {
   readonly matches: readonly PeerMatch[];
-  readonly resolved: ReadonlyMap<string, ResolvedPeer>;
+  readonly lookedUp: ReadonlyMap<string, LookedUp>;
   readonly fwmark: number;
 }
 
@@ -86,7 +95,7 @@ export async function planReload(
   config: TunnelConfig,
   tools: ReloadTools,
 ): Promise<ReloadPlan> {
-  checkMemory(running.memoryCapBytes, { lanes: running.lanes, peers: config.peers.length });
+  checkMemory(running.memoryCapBytes, memoryUse(running.lanes, config.peers));
   const settings = running.device.settings();
   try {
     return await planWith(running, settings, config, tools);
@@ -107,13 +116,14 @@ async function planWith(
   const before = unpackPeers(applied.peers);
   const matches = matchPeers(settings, before, peers);
   const resolved = await resolveMoves(matches, tools.resolve);
+  const lookedUp = await lookUpAll(matches, resolved, tools.resolve);
   const fwmark = await chooseMark(config, applied, tools.run);
   const old = plannedLink({ ...applied.link, prefixes: prefixesOf([...before.values()]) }, applied.facts);
-  const mtu = await chooseMtu(running, config, { matches, resolved, fwmark }, tools.run);
+  const mtu = await chooseMtu(running, config, { matches, lookedUp, fwmark }, tools.run);
   const request = { name: running.name, mtu, interface: config.interface, prefixes: prefixesOf(peers) };
   const wanted = await planNewLink(request, old, hasDefaultRoute(config) ? fwmark : 0, tools.run);
   const { privateKey, listenPort, interface: link } = config;
-  const device = deviceDifference(settings, { privateKey, listenPort, fwmark }, matches, endpointsOf(resolved));
+  const device = deviceDifference(settings, { privateKey, listenPort, fwmark }, matches, lookedUp);
   const { txQueueLength } = config.settings;
   const linkWords = [...linkLines(old, wanted), ...queueLines(applied.txQueueLength, txQueueLength)];
   return {
@@ -144,32 +154,46 @@ export function appliedOf(
 async function resolveMoves(matches: readonly PeerMatch[], tools: ResolveTools): Promise<Map<string, ResolvedPeer>> {
   const moving = matches.filter(({ moves }) => moves);
   const resolved = await resolvePeers(
-    moving.flatMap(({ wanted }) => wanted ?? []),
+    moving.flatMap(({ wanted }) => (wanted === null ? [] : { ...wanted, history: null })),
     tools,
   );
   return new Map(resolved.flatMap((peer, at) => [[moving[at]?.key ?? '', peer]]));
 }
 
-function endpointsOf(resolved: ReadonlyMap<string, ResolvedPeer>): Map<string, NumericEndpoint> {
-  return new Map([...resolved].flatMap(([key, { endpoint }]) => (endpoint === null ? [] : [[key, endpoint]])));
+/** What has become of the names of all peers that have any that are new. */
+async function lookUpAll(
+  matches: readonly PeerMatch[],
+  resolved: ReadonlyMap<string, ResolvedPeer>,
+  tools: ResolveTools,
+): Promise<Map<string, LookedUp>> {
+  const concerned = matches.filter(({ moves, isHistoryNew }) => moves || isHistoryNew);
+  const entries = concerned.map(async ({ key, wanted }): Promise<[string, LookedUp]> => {
+    const named = wanted?.history ?? null;
+    const history = named === null ? null : await resolveHistory(named, tools);
+    return [key, { endpoint: resolved.get(key)?.endpoint ?? null, history }];
+  });
+  return new Map(await Promise.all(entries));
 }
 
 /** A derived MTU is derived anew only where that may come out otherwise: a route that is gone for a moment is no reason. */
 async function chooseMtu(
   { applied, asked }: RunningTunnel,
   config: TunnelConfig,
-  { matches, resolved, fwmark }: DevicePlan,
+  { matches, lookedUp, fwmark }: DevicePlan,
   run: RunCommand,
 ): Promise<number> {
   const given = asked.mtu ?? config.interface.mtu;
   const isStill =
     applied.link.interface.mtu === null &&
-    matches.every(({ moves, wanted, present }) => !moves && (wanted === null) === (present === null));
+    matches.every(({ moves, isHistoryNew, wanted, present }) => {
+      return !moves && !isHistoryNew && (wanted === null) === (present === null);
+    });
   const derived = async (): Promise<number> => {
-    const endpoints = matches.flatMap(({ key, wanted, present }) =>
-      wanted === null ? [] : (resolved.get(key)?.endpoint ?? present?.endpoint ?? []),
-    );
-    return await deriveMtu(run, endpoints, fwmark);
+    const endpoints = matches.flatMap(({ key, wanted, present }) => {
+      const { endpoint = null, history = null } = lookedUp.get(key) ?? {};
+      return wanted === null ? [] : endpointsOf({ endpoint: endpoint ?? present?.endpoint ?? null, history });
+    });
+    return await deriveMtu(run, { endpoints, mark: fwmark, reserve: mtuReserve(config.peers) });
   };
   const mtu = given ?? (isStill ? applied.link.mtu : await derived());
   checkMtu(mtu, config);
@@ -204,7 +228,7 @@ function fixedDifferences({ lanes, memoryCapBytes, offloads, asked }: RunningTun
   const megabytes = (bytes: number | null): string => (bytes === null ? 'none' : `${bytes / 1e6}`);
   const names = (list: readonly OffloadName[]): string => [...list].sort().join(', ') || 'none';
   const pairs = [
-    ['Lanes', `${lanes}`, `${asked.lanes ?? settings.lanes ?? LANES_DEFAULT}`],
+    ['Lanes', `${lanes}`, `${chooseLanes(asked.lanes ?? settings.lanes, config.peers)}`],
     ['Memory', megabytes(memoryCapBytes), megabytes(asked.memoryCapBytes ?? settings.memoryCapBytes)],
     ['Offloads', names(offloads), names(settings.offloads ?? OFFLOAD_NAMES)],
   ] as const;

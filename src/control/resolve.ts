@@ -9,7 +9,14 @@ import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GigatunError } from '../errors.ts';
-import type { PeerConfig, PeerFileConfig } from './config-types.ts';
+import type { HistorySettings } from '../history/settings.ts';
+import type {
+  HistoryFileSettings,
+  NamedEndpoint,
+  NumericEndpoint,
+  PeerConfig,
+  PeerFileConfig,
+} from './config-types.ts';
 import { codeOf, messageOf } from './system-error.ts';
 
 /** Name to numeric addresses, the best first; never none. */
@@ -46,14 +53,33 @@ const ADDRESSES_MAX = 8;
  */
 export function resolvePeers(peers: readonly PeerFileConfig[], tools: ResolveTools): Promise<ResolvedPeer[]> {
   return Promise.all(
-    peers.map(async (peer) => {
-      if (peer.endpoint === null) return { ...peer, endpoint: null, addresses: [] };
-      const { host, port } = peer.endpoint;
+    peers.map(async ({ endpoint, history: named = null, ...peer }) => {
+      const history = named === null ? {} : { history: await resolveHistory(named, tools) };
+      if (endpoint === null) return { ...peer, ...history, endpoint: null, addresses: [] };
+      const { host, port } = endpoint;
       const addresses = isNumeric(host) ? [host] : await resolveName(host, tools);
       const [address = host] = addresses;
-      return { ...peer, endpoint: { address, port }, addresses: isNumeric(host) ? [] : addresses };
+      return { ...peer, ...history, endpoint: { address, port }, addresses: isNumeric(host) ? [] : addresses };
     }),
   );
+}
+
+/**
+ * Replaces the names of a peer's paths by numeric addresses, the first of each.
+ *
+ * @throws GigatunError NOT_FOUND for a name that does not exist, SYSTEM when nobody answered.
+ */
+export async function resolveHistory(named: HistoryFileSettings, tools: ResolveTools): Promise<HistorySettings> {
+  const paths = named.paths.map(async ({ endpoint, ...path }) => {
+    return { ...path, endpoint: endpoint === null ? null : await resolveEndpoint(endpoint, tools) };
+  });
+  return { ...named, paths: await Promise.all(paths) };
+}
+
+async function resolveEndpoint({ host, port }: NamedEndpoint, tools: ResolveTools): Promise<NumericEndpoint> {
+  if (isNumeric(host)) return { address: host, port };
+  const [address = host] = await resolveName(host, tools);
+  return { address, port };
 }
 
 /** Whether a host needs no look-up; a zone behind `%` is part of an address. */

@@ -5,6 +5,8 @@ import { ACTIVITIES, COUNTERS } from '../ledger/catalog.ts';
 import type { DeviceSnapshot, LaneSnapshot } from '../ledger/snapshot.ts';
 import { DROP_REASONS } from '../packet/drop-reason.ts';
 import { asRecord } from './control-protocol.ts';
+import { isHistory } from './history-reader.ts';
+import { hasNumbers, hasTexts, isCounts, isNumberOrNull, isTextOrNull, isTexts } from './value-checks.ts';
 
 /** @throws GigatunError PROTOCOL when the value is no status. */
 export function readStatus(value: unknown): DeviceStatus {
@@ -59,6 +61,7 @@ function isPeer(value: unknown): value is PeerStatus {
     isTextOrNull(fields.lastFailure) &&
     (fields.groupRetrySeconds === null || typeof fields.groupRetrySeconds === 'number') &&
     isTextOrNull(fields.cipher) &&
+    (fields.history === null || isHistory(fields.history)) &&
     typeof fields.hasPresharedKey === 'boolean' &&
     typeof fields.isGigatun === 'boolean' &&
     typeof fields.groupShortTail === 'boolean' &&
@@ -76,6 +79,8 @@ function isSnapshot(value: unknown): value is DeviceSnapshot {
     Array.isArray(fields.heldOffloads) &&
     fields.heldOffloads.every(isHeld) &&
     hasNumbers(fields, ['heldGroupPeersCount']) &&
+    Array.isArray(fields.histories) &&
+    fields.histories.every((history) => hasTexts(asRecord(history), ['publicKey']) && isHistory(history)) &&
     Array.isArray(fields.lanes) &&
     fields.lanes.every(isLane) &&
     isLane(fields.total)
@@ -111,29 +116,4 @@ function isLane(value: unknown): value is LaneSnapshot {
 
 function namesOf(entries: readonly { readonly name: string }[]): string[] {
   return entries.map(({ name }) => name);
-}
-
-function hasNumbers(fields: Readonly<Record<string, unknown>>, keys: readonly string[]): boolean {
-  return keys.every((key) => typeof fields[key] === 'number');
-}
-
-function hasTexts(fields: Readonly<Record<string, unknown>>, keys: readonly string[]): boolean {
-  return keys.every((key) => typeof fields[key] === 'string');
-}
-
-function isCounts(value: unknown): boolean {
-  const counts = Object.values(asRecord(value));
-  return typeof value === 'object' && value !== null && counts.every((count) => typeof count === 'number');
-}
-
-function isTexts(value: unknown): boolean {
-  return Array.isArray(value) && value.every((entry) => typeof entry === 'string');
-}
-
-function isTextOrNull(value: unknown): boolean {
-  return value === null || typeof value === 'string';
-}
-
-function isNumberOrNull(value: unknown): boolean {
-  return value === null || typeof value === 'number';
 }

@@ -15,7 +15,7 @@ import { OFFLOAD_NAMES, type OffloadName } from '../offloads/offload-name.ts';
 import type { Applied } from './applied.ts';
 import type { RunCommand } from './command.ts';
 import type { LoadedConfig } from './config-load.ts';
-import type { DeviceConfig, Hooks, TunnelConfig } from './config-types.ts';
+import type { DeviceConfig, Hooks, LaneChoice, NumericEndpoint, TunnelConfig } from './config-types.ts';
 import { CONTROL_PROTOCOL } from './control-protocol.ts';
 import type { ControlServer } from './control-server.ts';
 import { runHooks } from './hooks.ts';
@@ -25,19 +25,30 @@ import { deriveMtu, gatherFacts, linkExists } from './link-facts.ts';
 import { planLink } from './link-plan.ts';
 import type { Logger } from './log.ts';
 import { openStartingServer } from './name-wait.ts';
-import { NameWatch, type Unanswered } from './name-watch.ts';
+import { NameWatch, type OutgoingInitiation } from './name-watch.ts';
 import { appliedOf, type ReloadDevice, type ReloadPlan, type RunningTunnel } from './reload.ts';
 import { Reloader } from './reloader.ts';
 import { type LookUp, lookUpAddresses, type ResolvedPeer, resolvePeers } from './resolve.ts';
 import { journalPath, prepareRunDirectory, socketPath } from './run-directory.ts';
 import type { ServiceManager } from './service-manager.ts';
 import { asGigatunError, messageOf } from './system-error.ts';
-import { checkMtu, chooseMark, effectivePeers, hasDefaultRoute, LANES_DEFAULT } from './tunnel-settings.ts';
+import {
+  checkMtu,
+  chooseLanes,
+  chooseMark,
+  effectivePeers,
+  endpointsOf,
+  hasDefaultRoute,
+  memoryUse,
+  mtuReserve,
+} from './tunnel-settings.ts';
 
 /** What a tunnel needs of a device; `openDevice` gives more. */
 export interface TunnelDevice extends ReloadDevice {
   /** Survives JSON. */
   status(): unknown;
+  /** More endpoints for an initiation that nobody has answered yet. */
+  alsoTry(publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]): void;
   /** Survives JSON. */
   snapshot(): Promise<unknown>;
   close(): Promise<void>;
@@ -55,8 +66,8 @@ export interface DeviceRequest {
   readonly mtu: number;
   readonly offloads: readonly OffloadName[];
   readonly txQueueLength: number | null;
-  /** To be told of each initiation without an answer, before it is sent again. */
-  readonly unanswered: (event: Unanswered) => void;
+  /** To be asked where each initiation goes, before it does. */
+  readonly candidates: (initiation: OutgoingInitiation) => readonly NumericEndpoint[] | null;
   readonly log: Logger;
 }
 
@@ -76,7 +87,7 @@ export interface TunnelRequest {
   /** Told behind each reload, which leaves behind what a start does. */
   readonly onReloaded?: () => void;
   /** Null: what the file says, else 1. */
-  readonly lanes: number | null;
+  readonly lanes: LaneChoice | null;
   /** Most resident memory, bytes; null or absent: what the file says, else no cap. */
   readonly memoryCapBytes?: number | null;
   /** Null: what the file says, else derived from the routes. */
@@ -165,7 +176,7 @@ export class Tunnel {
     const { lookup = lookUpAddresses } = tools;
     this.#names = new NameWatch({
       ...{ lookup, log: request.log, nowMs: () => performance.now() },
-      move: (publicKey, endpoint) => this.#device?.configure({ peers: [{ publicKey, updateOnly: true, endpoint }] }),
+      alsoTry: (publicKey, endpoints) => this.#device?.alsoTry(publicKey, endpoints),
     });
     this.#reloader = new Reloader({
       ...{ name: request.name, run: tools.run, lookup, log: request.log, load: request.load ?? null },
@@ -271,8 +282,8 @@ export class Tunnel {
     const sizes = this.#sizes(config);
     const peers = await resolvePeers(effectivePeers(config), { report, lookup, signal: this.#signal });
     const fwmark = await chooseMark(config, null, run);
-    const endpoints = peers.flatMap(({ endpoint }) => endpoint ?? []);
-    const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, endpoints, fwmark));
+    const derived = { endpoints: peers.flatMap(endpointsOf), mark: fwmark, reserve: mtuReserve(peers) };
+    const mtu = this.#request.mtu ?? config.interface.mtu ?? (await deriveMtu(run, derived));
     checkMtu(mtu, config);
     const { privateKey, listenPort } = config;
     const request = {
@@ -282,7 +293,7 @@ export class Tunnel {
       mtu,
       offloads: config.settings.offloads ?? OFFLOAD_NAMES,
       txQueueLength: config.settings.txQueueLength,
-      unanswered: (event: Unanswered) => this.#names.unanswered(event),
+      candidates: (initiation: OutgoingInitiation) => this.#names.candidates(initiation),
       log,
     };
     return { request, peers };
@@ -291,9 +302,9 @@ export class Tunnel {
   /** Refused here, before anything runs, if it cannot fit. */
   #sizes(config: TunnelConfig): { lanes: number; memoryCapBytes: number | null } {
     const { lanes: lanesAsked, memoryCapBytes: capAsked } = this.#request;
-    const lanes = lanesAsked ?? config.settings.lanes ?? LANES_DEFAULT;
+    const lanes = chooseLanes(lanesAsked ?? config.settings.lanes, config.peers);
     const memoryCapBytes = capAsked ?? config.settings.memoryCapBytes;
-    checkMemory(memoryCapBytes, { lanes, peers: config.peers.length });
+    checkMemory(memoryCapBytes, memoryUse(lanes, config.peers));
     return { lanes, memoryCapBytes };
   }
 

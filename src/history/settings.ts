@@ -57,6 +57,9 @@ export interface HistorySettings {
   readonly pathMode: PathMode | null;
 }
 
+/** The same before names are looked up: of the paths, only how many there are matters here. */
+type AnySettings = Omit<HistorySettings, 'paths'> & { readonly paths: readonly unknown[] };
+
 export const COPIES_MAX = 4;
 /** Longest datagram that counts as small, bytes of UDP payload. */
 export const SMALL_BYTES = 256;
@@ -65,6 +68,10 @@ export const FEC_PARITY_MAX: number = BLOCK_PARITIES_MAX;
 export const RING_BYTES_MIN = 1_048_576;
 export const RING_BYTES_DEFAULT = 4_194_304;
 export const RING_BYTES_MAX = 67_108_864;
+/** What a derived MTU is lower by where there is forward error correction: parity must fit the path as well. */
+export const FEC_MTU_BYTES = 60;
+/** What a lane keeps of packets that wait for those before them, of all peers. */
+export const HOLD_BYTES = 4_194_304;
 /** Rings of all peers of a lane. */
 export const RINGS_BYTES_MAX = 134_217_728;
 
@@ -81,12 +88,29 @@ export const NO_HISTORY: HistorySettings = {
   pathMode: null,
 };
 
+/** Whether nothing is asked for that WireGuard does not do by itself. */
+export function isPlain({ copies, retransmitMs, inOrder, fec, paths, pathMode }: AnySettings): boolean {
+  const isSentOnce = copies.count === 1 && retransmitMs === 0 && fec.mode === 'off';
+  return isSentOnce && inOrder === 'off' && paths.length === 0 && pathMode === null;
+}
+
 /** Whether lanes keep what they send to the peer: who sends nothing a second time later does not. */
-export function keepsSent({ copies, retransmitMs, fec }: HistorySettings): boolean {
+export function keepsSent({ copies, retransmitMs, fec }: Omit<HistorySettings, 'paths'>): boolean {
   return retransmitMs > 0 || fec.mode !== 'off' || (copies.count > 1 && copies.delayMs > 0);
 }
 
+/** Bytes of a lane's ring for the peer; 0 where it keeps none. */
+export function ringBytesOf(settings: Omit<HistorySettings, 'paths'>): number {
+  return keepsSent(settings) ? settings.ringBytes : 0;
+}
+
+/** Bytes that a lane's histories of all peers may fill: what is kept to be sent again, and what waits for its turn. */
+export function historyBytesOf(all: readonly Omit<HistorySettings, 'paths'>[]): number {
+  const holds = all.some(({ inOrder }) => inOrder !== 'off');
+  return all.reduce((sum, settings) => sum + ringBytesOf(settings), holds ? HOLD_BYTES : 0);
+}
+
 /** Whether the peer's counters must all be seen by one lane. */
-export function needsOneLane({ retransmitMs, inOrder, fec, pathMode }: HistorySettings): boolean {
+export function needsOneLane({ retransmitMs, inOrder, fec, pathMode }: Omit<HistorySettings, 'paths'>): boolean {
   return retransmitMs > 0 || inOrder !== 'off' || fec.mode !== 'off' || pathMode === 'weighted';
 }

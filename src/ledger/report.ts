@@ -7,6 +7,7 @@
 import { DROP_REASONS } from '../packet/drop-reason.ts';
 import { type Balance, balanceOf, booksTime, busyNsOf, dearestActivity, ratio } from './balance.ts';
 import { ACTIVITIES, ACTIVITY, COUNTERS, type CounterName, DIRECTIONS, TRAFFIC } from './catalog.ts';
+import { historiesSection } from './history-report.ts';
 import type { DeviceSnapshot, LaneSnapshot } from './snapshot.ts';
 import {
   type Alignment,
@@ -43,7 +44,7 @@ export function formatStats(snapshot: DeviceSnapshot, options: StatsOptions = {}
     for (const lane of snapshot.lanes) lines.push('', `== ${lane.name} ==`, '', ...sections(lane, [lane]));
     lines.push('', '== total ==');
   }
-  lines.push('', ...sections(snapshot.total, snapshot.lanes));
+  lines.push('', ...sections(snapshot.total, snapshot.lanes), ...historiesSection(snapshot.histories));
   return `${lines.join('\n')}\n`;
 }
 

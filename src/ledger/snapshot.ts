@@ -8,6 +8,7 @@ import { GigatunError } from '../errors.ts';
 import { USAGE } from '../native/layout.ts';
 import { DROP_REASONS, type DropName } from '../packet/drop-reason.ts';
 import { ACTIVITIES, type ActivityName, COUNTERS, type CounterName } from './catalog.ts';
+import type { PeerHistoryStatus } from './history-figures.ts';
 import { cellsOf, PAGE, sequenceOf } from './page.ts';
 
 /** What the kernel says of a lane's thread, from the opening of its books to the last reading of the usage. */
@@ -68,6 +69,8 @@ export interface DeviceSnapshot {
   readonly heldOffloads: readonly HeldOffloadSnapshot[];
   /** Peers that get smaller datagram groups than the kernel takes, because their path does not carry them. */
   readonly heldGroupPeersCount: number;
+  /** Histories of the peers that have any; in a difference, the later ones, which tell the last seconds themselves. */
+  readonly histories: readonly PeerHistoryStatus[];
   /** Milliseconds since the epoch. */
   readonly takenAtMs: number;
   /** Monotonic wall time since the device was opened, nanoseconds; in a difference, the time between the two. */

@@ -26,11 +26,13 @@ const YOUNG_GENERATION_MIB = 3;
 export interface MemoryUse {
   readonly lanes: number;
   readonly peers: number;
+  /** Bytes of a lane's histories when they are full; absent: none. */
+  readonly historyBytes?: number;
 }
 
 /** Most resident memory that a tunnel needs in steady use, bytes. */
-export function memoryNeedBytes({ lanes, peers }: MemoryUse): number {
-  return PROGRAM_BYTES + lanes * LANE_BYTES + peers * (PEER_BYTES + lanes * PEER_LANE_BYTES);
+export function memoryNeedBytes({ lanes, peers, historyBytes = 0 }: MemoryUse): number {
+  return PROGRAM_BYTES + lanes * (LANE_BYTES + historyBytes) + peers * (PEER_BYTES + lanes * PEER_LANE_BYTES);
 }
 
 /** The smallest cap under which a tunnel runs without shedding, bytes: whole megabytes. */
@@ -47,12 +49,13 @@ export function leastCapBytes(use: MemoryUse): number {
 export function checkMemory(capBytes: number | null, use: MemoryUse): void {
   const least = leastCapBytes(use);
   if (capBytes === null || capBytes >= least) return;
-  const { lanes, peers } = use;
+  const { lanes, peers, historyBytes = 0 } = use;
+  const histories = historyBytes === 0 ? '' : ' with their histories';
   const lanesThatFit = lanesWithin(capBytes, use);
   const change = lanesThatFit === 0 ? 'allow more' : `allow more, or run ${countOf(lanesThatFit, 'lane')}`;
   throw new GigatunError(
     'CONFIG',
-    `expected a memory cap of at least ${least / 1e6} MB for ${countOf(lanes, 'lane')} and ${countOf(peers, 'peer')}, ` +
+    `expected a memory cap of at least ${least / 1e6} MB for ${countOf(lanes, 'lane')} and ${countOf(peers, 'peer')}${histories}, ` +
       `got ${capBytes / 1e6} MB; ${change}`,
   );
 }
@@ -81,9 +84,9 @@ export function heapOptions(capBytes: number, use: MemoryUse): string[] {
   return [`--max-old-space-size=${heapLimitMib(capBytes, use)}`, `--max-semi-space-size=${YOUNG_GENERATION_MIB / 3}`];
 }
 
-function lanesWithin(capBytes: number, { lanes, peers }: MemoryUse): number {
+function lanesWithin(capBytes: number, { lanes, ...use }: MemoryUse): number {
   for (let fewer = lanes - 1; fewer > 0; fewer -= 1)
-    if (leastCapBytes({ lanes: fewer, peers }) <= capBytes) return fewer;
+    if (leastCapBytes({ ...use, lanes: fewer }) <= capBytes) return fewer;
   return 0;
 }
 

@@ -1,6 +1,7 @@
 /** Which paths are used, and how: from what each is like, by the mode. Pure; `path-manager.ts` keeps what it found. */
-import { type LanePath, NO_PATH, type PathMode } from './path-types.ts';
+
 import type { PathState } from './path-health.ts';
+import { type LanePath, NO_PATH, type PathMode } from './path-types.ts';
 
 /** A path as the choice sees it; in the order of preference. */
 export interface Candidate {

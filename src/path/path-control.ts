@@ -245,6 +245,11 @@ export class PathControl {
     return this.#peers.get(id)?.blocks ?? [];
   }
 
+  /** Where lanes book the peer's histories; null for a peer without. */
+  memoryOf(id: number): SharedArrayBuffer | null {
+    return this.#peers.get(id)?.memory ?? null;
+  }
+
   close(): void {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -436,7 +441,8 @@ export class PathControl {
     const slot = peer.manager.slot(peer.manager.first);
     if (slot === undefined || slot.endpoint === null) return;
     const { endpoint, name } = slot;
-    if (peer.settings.paths.length > 0) this.#options.log.info('the peer is sent to over a path', { peer: peer.name, path: name });
+    if (peer.settings.paths.length > 0)
+      this.#options.log.info('the peer is sent to over a path', { peer: peer.name, path: name });
     if (peer.manager.mode !== 'follow' && !isSameEndpoint(present, endpoint)) this.#options.move(peer.id, endpoint);
   }
 
@@ -447,7 +453,10 @@ export class PathControl {
   }
 }
 
-function managerOptions({ settings, isWanted }: Pick<Peer, 'settings' | 'isWanted'>): ConstructorParameters<typeof PathManager>[0] {
+function managerOptions({
+  settings,
+  isWanted,
+}: Pick<Peer, 'settings' | 'isWanted'>): ConstructorParameters<typeof PathManager>[0] {
   const hasPaths = settings.paths.length > 0;
   return {
     mode: settings.pathMode ?? (hasPaths ? 'failover' : 'follow'),
@@ -480,7 +489,7 @@ function trafficOf({ blocks }: Peer, path: number): PathTraffic {
   return {
     sentDatagrams: sum(PATH_CELL.UDP_TX),
     sentBytes: sum(PATH_CELL.UDP_TX_BYTES),
-    failedDatagrams: 0,
+    failedDatagrams: sum(PATH_CELL.UDP_TX_FAILED),
     receivedDatagrams: sum(PATH_CELL.UDP_RX),
     receivedBytes: sum(PATH_CELL.UDP_RX_BYTES),
     lastReceivedMs: blocks.reduce((last, cells) => Math.max(last, cells[at + PATH_CELL.LAST_RX_MS] ?? 0), 0),
@@ -501,7 +510,8 @@ function firstOf({ paths }: LanePaths): number {
 /** Whether lanes have to do something else than before. */
 function isOtherChoice(told: LanePaths, { mode, paths, knows }: LanePaths): boolean {
   if (told.mode !== mode || told.paths.length !== paths.length) return true;
-  if (told.knows.gaps !== knows.gaps || told.knows.paths !== knows.paths || told.knows.parity !== knows.parity) return true;
+  if (told.knows.gaps !== knows.gaps || told.knows.paths !== knows.paths || told.knows.parity !== knows.parity)
+    return true;
   return paths.some((path, at) => {
     const before = told.paths[at];
     const isSame = before?.path === path.path && before.use === path.use && before.isBound === path.isBound;

@@ -101,6 +101,7 @@ export class PathHealth {
   #state: PathState = 'unknown';
   #rttMs: number | null = null;
   #deviationMs = 0;
+  #lastRttMs = 0;
   readonly #least: SlidingLeast = new SlidingLeast(RTT_WINDOW_MS);
   #outstanding: Outstanding[] = [];
   #samples: Sample[] = [];
@@ -129,6 +130,11 @@ export class PathHealth {
     return this.#least.value;
   }
 
+  /** How much longer than the least the last round trip took, ms: what waits on the path, about. */
+  get inflationMs(): number {
+    return this.#lastRttMs - (this.#least.value ?? this.#lastRttMs);
+  }
+
   /** Since when it has been alive without a break, ms. */
   get aliveSinceMs(): number {
     return this.#aliveSinceMs;
@@ -152,8 +158,7 @@ export class PathHealth {
   /** When `step` or a probe is due, ms. `paceMs`: between two probes while all is well; Infinity: none is sent. */
   dueMs(paceMs: number): number {
     let dueMs = this.#probedMs + this.#intervalMs(paceMs);
-    for (const { sentMs, isLate } of this.#outstanding)
-      if (!isLate) dueMs = Math.min(dueMs, sentMs + this.#lateMs);
+    for (const { sentMs, isLate } of this.#outstanding) if (!isLate) dueMs = Math.min(dueMs, sentMs + this.#lateMs);
     return dueMs;
   }
 
@@ -272,15 +277,18 @@ export class PathHealth {
 
   #takeRtt(rttMs: number, nowMs: number): void {
     // RFC 6298, section 2.
-    this.#deviationMs = this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
+    this.#deviationMs =
+      this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
     this.#rttMs = this.#rttMs === null ? rttMs : 0.875 * this.#rttMs + 0.125 * rttMs;
+    this.#lastRttMs = rttMs;
     this.#least.add(rttMs, nowMs);
   }
 
   #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic): Delivery {
     const last = this.#samples.at(-1);
     // A peer that counts anew, or never so much came: what it says counts from here on.
-    if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes)) this.#samples = [];
+    if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes))
+      this.#samples = [];
     const base = this.#samples.at(-1);
     const { sentDatagrams, sentBytes } = probe.traffic;
     const sample: Sample = {

@@ -55,8 +55,9 @@ const PROOFS_MAX = 5;
 const PROOFS_AGAIN_MS = 10_000;
 /** What the peer brought and does not use is forgotten when its place is wanted, from this silence on, ms. */
 const FORGET_MS = 30_000;
-/** The peer says over which path it sends at least so often, ms, while it sends. */
-const CARRIES_MS = 1_500;
+/** A path whose probes of the peer stay out for so many of their intervals, and ms, is one that it sends over no more. */
+const CARRIES_INTERVALS = 2;
+const CARRIES_MS = 50;
 /** A stock peer is looked at so often, ms. */
 const LOOK_MS = 100;
 
@@ -142,6 +143,7 @@ export class PathManager {
   takeProbe(path: number, probe: PathProbe, traffic: PathTraffic, heldMs: number, nowMs: number): PathMessage | null {
     const slot = this.slot(path);
     if (slot === undefined) return null;
+    slot.peerEveryMs = Math.min(nowMs - slot.probedByPeerMs, WAITING_MS);
     slot.probedByPeerMs = nowMs;
     slot.peerCarries = probe.carriesData;
     slot.heardMs = nowMs;
@@ -164,8 +166,7 @@ export class PathManager {
     if (delivery === null) return false;
     slot.heardMs = Math.max(slot.heardMs, atMs);
     this.#prove(slot, atMs);
-    const { rttMs, leastRttMs } = slot.health;
-    slot.rate.take(delivery, (rttMs ?? 0) - (leastRttMs ?? 0), atMs);
+    slot.rate.take(delivery, slot.health.inflationMs, atMs);
     return true;
   }
 
@@ -228,7 +229,9 @@ export class PathManager {
   lanePaths(seenLoss: number): LanePaths {
     const { mode } = this;
     const knows = this.#facts?.knows ?? { gaps: false, paths: false, parity: false };
-    const told = this.#slots.filter((slot) => mode !== 'follow' || slot.use === 'first' || slot.health.state !== 'dead');
+    const told = this.#slots.filter(
+      (slot) => mode !== 'follow' || slot.use === 'first' || slot.health.state !== 'dead',
+    );
     const used = this.#slots.filter(({ use }) => use !== 'idle');
     const rtts = used.flatMap(({ health: { rttMs } }) => (rttMs === null ? [] : [rttMs]));
     const losses = used.flatMap(({ use, health: { loss } }) => (use === 'first' && loss !== null ? [loss] : []));
@@ -268,7 +271,7 @@ export class PathManager {
     const isPresentUsed =
       present?.peerCarries === true &&
       present.health.state !== 'dead' &&
-      nowMs - present.probedByPeerMs < CARRIES_MS;
+      nowMs - present.probedByPeerMs < CARRIES_INTERVALS * present.peerEveryMs + CARRIES_MS;
     if (slot.peerCarries && slot.isProven && !isPresentUsed) this.#first = slot.path;
   }
 
@@ -371,12 +374,18 @@ function lanePathOf({ path, endpoint, isBound, isPresent, use, rate, health }: P
 
 function isSamePath(left: ResolvedPath, right: ResolvedPath): boolean {
   if (left.endpoint === null || right.endpoint === null) return left.endpoint === right.endpoint;
-  return isSameRemote(left.endpoint, right.endpoint) && left.isBound === right.isBound && isFrom(left.endpoint, right.endpoint);
+  return (
+    isSameRemote(left.endpoint, right.endpoint) &&
+    left.isBound === right.isBound &&
+    isFrom(left.endpoint, right.endpoint)
+  );
 }
 
 /** Whether what came from `source` came over the path that leads to `endpoint`. */
 function isFrom(endpoint: Endpoint, source: Endpoint): boolean {
   const { localAddress } = endpoint;
   if (!isSameRemote(endpoint, source)) return false;
-  return localAddress === null || (source.localAddress !== null && Buffer.compare(localAddress, source.localAddress) === 0);
+  return (
+    localAddress === null || (source.localAddress !== null && Buffer.compare(localAddress, source.localAddress) === 0)
+  );
 }

@@ -26,9 +26,10 @@ export interface PathSlot extends ResolvedPath {
   readonly health: PathHealth;
   readonly rate: PathRate;
   use: LanePath['use'];
-  /** Number of it at the peer, whether the peer sends data over it, and when it last said so, ms. */
+  /** Whether the peer sends data over it; when it last said so, and how long after the time before, ms. */
   peerCarries: boolean;
   probedByPeerMs: number;
+  peerEveryMs: number;
   /** When something authentic last came over it, ms. */
   heardMs: number;
   /** For so long it must live before it takes over again, ms, after the time it died last. */
@@ -56,7 +57,7 @@ export function newSlot(path: number, resolved: ResolvedPath, isLearnt: boolean,
     health: new PathHealth(),
     rate: new PathRate(hasWeights ? resolved.weight * WEIGHT_BYTES_PER_MS : 0),
     use: 'idle',
-    ...{ peerCarries: false, probedByPeerMs: Number.NEGATIVE_INFINITY, heardMs: 0 },
+    ...{ peerCarries: false, probedByPeerMs: Number.NEGATIVE_INFINITY, peerEveryMs: 0, heardMs: 0 },
     ...{ settleMs: 0, diedMs: Number.NEGATIVE_INFINITY },
     ...{ sentDatagrams: 0, failedDatagrams: 0, retryMs: 0, retryWaitMs: 0 },
   };

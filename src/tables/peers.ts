@@ -135,3 +135,21 @@ export function timesOf(cells: Float64Array): PeerTimes {
     lastReceivedMs: cells[PEER_CELL.LAST_RECEIVED_MS],
   };
 }
+
+/** Bytes that went to and came from a peer. */
+export interface Transfer {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+/** The sums of all lanes' cells of a peer; zeros where there is none. */
+export function transferOf(cells: Float64Array | undefined): Transfer {
+  let sentBytes = 0;
+  let receivedBytes = 0;
+  if (cells === undefined) return { sentBytes, receivedBytes };
+  for (let cell = PEER_CELL.LANE_BYTES; cell < cells.length; cell += 2) {
+    sentBytes += cells[cell];
+    receivedBytes += cells[cell + 1];
+  }
+  return { sentBytes, receivedBytes };
+}

@@ -43,6 +43,8 @@ export class PrefixOwners {
   /** The prefix at hand: its masked words and its shape. */
   readonly #key: Int32Array = new Int32Array(WORDS);
   #shape = 0;
+  /** As built last; null when its prefixes have changed since. */
+  readonly #tables: { 4: Int32Array | null; 6: Int32Array | null } = { 4: null, 6: null };
 
   /** Prefixes that have an owner. */
   get count(): number {
@@ -55,6 +57,7 @@ export class PrefixOwners {
     const known = this.#find();
     const isNew = known === NONE || this.#owners[known] !== peer;
     if (known !== NONE) this.#unlink(known);
+    if (isNew) this.#changed(this.#shape);
     this.#link(known === NONE ? this.#append() : known, peer);
     return isNew;
   }
@@ -83,10 +86,15 @@ export class PrefixOwners {
     return prefixes;
   }
 
-  /** Routing table of one family's prefixes, in shared memory. */
+  /** Routing table of one family's prefixes, in shared memory; the same as before while they are the same. Not to be written to. */
   table(family: 4 | 6): Int32Array {
     const keyWords = family === 4 ? 1 : 4;
-    return new TableBuilder(this.#columns(this.#entriesOf(family), keyWords), keyWords).finish();
+    this.#tables[family] ??= new TableBuilder(this.#columns(this.#entriesOf(family), keyWords), keyWords).finish();
+    return this.#tables[family];
+  }
+
+  #changed(shape: number): void {
+    this.#tables[(shape & IPV6) === 0 ? 4 : 6] = null;
   }
 
   #entriesOf(family: 4 | 6): Int32Array {
@@ -155,6 +163,7 @@ export class PrefixOwners {
   }
 
   #free(entry: number): void {
+    this.#changed(this.#shapes[entry]);
     this.#unlink(entry);
     const hash = this.#hash(this.#keys, entry * WORDS, this.#shapes[entry]);
     if (this.#firstOfHash[hash] === entry) this.#firstOfHash[hash] = this.#nextOfHash[entry];

@@ -23,6 +23,7 @@ const QUIET: PeerStatus = {
   groupRetrySeconds: null,
   lastFailure: null,
   cipher: null,
+  history: null,
 };
 
 const BUSY: PeerStatus = {
@@ -40,6 +41,7 @@ const BUSY: PeerStatus = {
   groupRetrySeconds: 29,
   lastFailure: 'mac1 is wrong',
   cipher: 'aes-256-gcm',
+  history: null,
 };
 
 const STATUS: DeviceStatus = {
@@ -131,6 +133,7 @@ describe('an answer', () => {
       peersByCipher: { 'aes-256-gcm': 1 },
       heldOffloads: [],
       heldGroupPeersCount: 0,
+      histories: [],
       takenAtMs: 1,
       wallNs: 2,
       rssBytes: 3,

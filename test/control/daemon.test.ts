@@ -54,7 +54,14 @@ class Scene {
     };
     const settings = { privateKey: null, listenPort: 0, fwmark: 0, peers: [] };
     const figures = { status: () => ({ interface: 'wg0' }), snapshot: async () => ({}) };
-    return { ...figures, configure: () => undefined, settings: () => settings, close, closed };
+    return {
+      ...figures,
+      configure: () => undefined,
+      alsoTry: () => undefined,
+      settings: () => settings,
+      close,
+      closed,
+    };
   }
 
   expectClosed(): void {
@@ -77,6 +84,21 @@ describe('a daemon', () => {
     expect(scene.events).toContain('close device');
     client.close();
     expect(await daemon.closed).toMatchObject({ error: null });
+    scene.expectClosed();
+  });
+
+  it('has no file: a reload and its trial are refused, and it goes on', async () => {
+    const scene = new Scene();
+    const daemon = await scene.open();
+    const client = await ControlClient.connect(scene.directory, 'wg0');
+    for (const method of ['reload', 'difference'] as const)
+      expect(await rejectionOf(client.call(method))).toMatchObject({
+        code: 'CONFIG',
+        message: expect.stringContaining('no file to reload'),
+      });
+    expect(await client.call('status')).toEqual({ interface: 'wg0' });
+    client.close();
+    await daemon.close({ reason: 'enough', error: null });
     scene.expectClosed();
   });
 

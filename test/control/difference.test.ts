@@ -6,6 +6,7 @@ import type { NumericEndpoint, PeerFileConfig, TunnelConfig } from '../../src/co
 import { type DeviceDifference, deviceDifference, matchPeers } from '../../src/control/difference.ts';
 import { formatPrefix } from '../../src/control/ip-text.ts';
 import { formatKey, generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
+import type { HistorySettings } from '../../src/history/settings.ts';
 import { tunnelConfig } from './support/arbitrary-config.ts';
 import { type ModelDevice, modelDevice } from './support/model-device.ts';
 
@@ -19,16 +20,27 @@ function numeric({ endpoint }: PeerFileConfig): NumericEndpoint | null {
   return endpoint && { address: addressOf(endpoint.host), port: endpoint.port };
 }
 
+function numericHistory({ history = null }: PeerFileConfig): HistorySettings | null {
+  const paths = history?.paths.map(({ endpoint, ...path }) => {
+    return { ...path, endpoint: endpoint && { address: addressOf(endpoint.host), port: endpoint.port } };
+  });
+  return history && { ...history, paths: paths ?? [] };
+}
+
 function deviceOf(config: TunnelConfig): ModelDevice {
-  return modelDevice({ ...config, peers: config.peers.map((peer) => ({ ...peer, endpoint: numeric(peer) })) });
+  return modelDevice({
+    ...config,
+    peers: config.peers.map((peer) => ({ ...peer, endpoint: numeric(peer), history: numericHistory(peer) })),
+  });
 }
 
 /** From a device that runs with one file to another file. */
 function difference(device: ModelDevice, before: TunnelConfig, after: TunnelConfig): DeviceDifference {
   const matches = matchPeers(device.settings(), unpackPeers(packPeers(before.peers)), after.peers);
-  const endpoints = matches.flatMap(({ key, moves, wanted }) => {
-    const endpoint = wanted === null || !moves ? null : numeric(wanted);
-    return endpoint === null ? [] : [[key, endpoint] as const];
+  const endpoints = matches.flatMap(({ key, moves, isHistoryNew, wanted }) => {
+    if (wanted === null) return [];
+    const endpoint = moves ? numeric(wanted) : null;
+    return [[key, { endpoint, history: isHistoryNew ? numericHistory(wanted) : null }] as const];
   });
   return deviceDifference(device.settings(), after, matches, new Map(endpoints));
 }
@@ -135,9 +147,9 @@ describe('what is kept of a file', () => {
       fc.property(tunnelConfig, ({ peers }) => {
         const unpacked = [...unpackPeers(packPeers(peers))];
         expect(unpacked).toEqual(
-          peers.map(({ publicKey, endpoint, allowedIps, offloads, announces, cipher }) => [
+          peers.map(({ publicKey, endpoint, allowedIps, offloads, announces, cipher, history = null }) => [
             formatKey(publicKey),
-            { endpoint, allowedIps, offloads, announces, cipher },
+            { endpoint, allowedIps, offloads, announces, cipher, history },
           ]),
         );
       }),

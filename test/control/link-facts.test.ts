@@ -33,11 +33,11 @@ describe('the MTU', () => {
     [['203.0.113.1', '192.0.2.2'], 1_320],
     [[], 1_420],
   ])('towards %j is %i', async (addresses, mtu) => {
-    expect(await deriveMtu(runner.run, addresses.map(endpoint), 0)).toBe(mtu);
+    expect(await deriveMtu(runner.run, { endpoints: addresses.map(endpoint), mark: 0 })).toBe(mtu);
   });
 
   it('is asked for with the mark and the zone', async () => {
-    expect(await deriveMtu(runner.run, [endpoint('fe80::1%eth0')], 7)).toBe(1_420);
+    expect(await deriveMtu(runner.run, { endpoints: [endpoint('fe80::1%eth0')], mark: 7 })).toBe(1_420);
   });
 });
 
@@ -49,7 +49,7 @@ describe('the MTU towards thousands of endpoints', () => {
       return { stdout: addresses.map((address) => `${address} dev eth0 src 10.0.0.2 uid 0 \\    cache\n`).join('') };
     });
     const addresses = Array.from({ length: 5_000 }, (_, at) => endpoint(`198.18.${at >> 8}.${at & 0xff}`));
-    expect(await deriveMtu(run, addresses, 0)).toBe(1_400);
+    expect(await deriveMtu(run, { endpoints: addresses, mark: 0 })).toBe(1_400);
     expect(commands).toHaveLength(2);
   });
 });

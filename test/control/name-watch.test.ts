@@ -12,29 +12,36 @@ interface Trial {
   readonly watch: NameWatch;
   /** Names asked for, in order. */
   readonly asked: string[];
-  readonly at: Map<string, NumericEndpoint>;
+  /** What initiations under way were to try besides, by key. */
+  readonly besides: Map<string, readonly NumericEndpoint[]>;
   nowMs: number;
   /** What the resolver says; null: it fails. */
   answer: readonly string[] | null;
   /** Lets answers arrive. */
   settle(): Promise<void>;
-  /** One initiation without an answer, five seconds after the last; where the next goes. */
-  unanswered(key: Uint8Array, silentMs?: number): Promise<string | undefined>;
+  /** Where an initiation goes that nobody answered the one before, five seconds after that; null: to the endpoint alone. */
+  retry(key: Uint8Array, silentMs?: number, endpoint?: NumericEndpoint | null): Promise<string[] | null>;
 }
+
+const PORT = 51_820;
 
 function keyOf(at: number): Uint8Array {
   return new Uint8Array(32).fill(at);
 }
 
+function place(address: string, port = PORT): NumericEndpoint {
+  return { address, port };
+}
+
 function trial(): Trial {
   const asked: string[] = [];
-  const at = new Map<string, NumericEndpoint>();
+  const besides = new Map<string, readonly NumericEndpoint[]>();
   const each: Trial = {
-    ...{ asked, at, nowMs: 1_000_000, answer: [V4, V6] },
+    ...{ asked, besides, nowMs: 1_000_000, answer: [V4, V6] },
     watch: new NameWatch({
       nowMs: () => each.nowMs,
       log: keptLog().log,
-      move: (publicKey, endpoint) => at.set(formatKey(publicKey), endpoint),
+      alsoTry: (publicKey, endpoints) => besides.set(formatKey(publicKey), endpoints),
       lookup: async (host) => {
         asked.push(host);
         if (each.answer === null) throw Object.assign(new Error('no answer'), { code: 'EAI_AGAIN' });
@@ -42,79 +49,80 @@ function trial(): Trial {
       },
     }),
     settle: () => new Promise((resolve) => setImmediate(resolve)),
-    unanswered: async (key, silentMs = NEVER) => {
+    retry: async (publicKey, silentMs = NEVER, endpoint = place(V4)) => {
       each.nowMs += 5_000;
-      each.watch.unanswered({ publicKey: key, endpoint: at.get(formatKey(key)) ?? null, silentMs });
+      const found = each.watch.candidates({ publicKey, endpoint, silentMs, isRetry: true });
       await each.settle();
-      return at.get(formatKey(key))?.address;
+      return found?.map(({ address }) => address) ?? null;
     },
   };
   return each;
 }
 
-/** A peer with the name `a.example`, at the first of its addresses. */
+/** A peer with the name `a.example`. */
 function watched(each: Trial, at = 1, host = 'a.example', addresses: readonly string[] = [V4, V6]): Uint8Array {
   const key = keyOf(at);
-  each.watch.watch(formatKey(key), { host, port: 51_820 }, addresses);
-  each.at.set(formatKey(key), { address: addresses[0] ?? '', port: 51_820 });
+  each.watch.watch(formatKey(key), { host, port: PORT }, addresses);
   return key;
 }
 
 describe('a peer that was never heard', () => {
-  it('is tried at each address of its name in turn', async () => {
+  it('is tried at both families from the first initiation on', () => {
     const each = trial();
-    const key = watched(each);
-    const places = [];
-    for (let tries = 0; tries < 4; tries++) places.push(await each.unanswered(key));
-    expect(places).toEqual([V6, V4, V6, V4]);
-    expect(each.at.get(formatKey(key))?.port).toBe(51_820);
+    const first = { publicKey: watched(each), endpoint: place(V4), silentMs: NEVER, isRetry: false };
+    expect(each.watch.candidates(first)).toEqual([place(V4), place(V6)]);
+    expect(each.watch.candidates({ ...first, endpoint: place(V6) })).toEqual([place(V6), place(V4)]);
+    expect(each.watch.candidates({ ...first, endpoint: null })).toEqual([place(V4), place(V6)]);
+    expect(each.asked).toEqual([]);
   });
 
-  it('with one address stays there, until its name has another', async () => {
+  it('is tried where its name leads as soon as that is known', async () => {
     const each = trial();
-    each.answer = [V4];
     const key = watched(each, 1, 'a.example', [V4]);
-    expect([await each.unanswered(key), await each.unanswered(key)]).toEqual([V4, V4]);
-    each.answer = [NEW];
-    each.nowMs += 60_000;
-    expect(await each.unanswered(key)).toBe(V4);
-    expect(await each.unanswered(key)).toBe(NEW);
+    each.answer = [NEW, V6];
+    expect(await each.retry(key)).toEqual([V4]);
+    expect(each.asked).toEqual(['a.example']);
+    expect(each.besides.get(formatKey(key))).toEqual([place(NEW), place(V6)]);
+    expect(await each.retry(key)).toEqual([V4, V6, NEW]);
   });
 });
 
 describe('a peer that falls silent', () => {
-  it('is waited for where it was, then tried at the other addresses', async () => {
+  it('is tried where it was and at all addresses of its name, families in turn', async () => {
     const each = trial();
-    const key = watched(each);
-    const places = [];
-    for (let tries = 0; tries < 5; tries++) places.push(await each.unanswered(key, 15_000 + tries * 5_000));
-    expect(places).toEqual([V4, V4, V6, V4, V6]);
+    const key = watched(each, 1, 'a.example', [V4, V6, NEW]);
+    each.answer = [V4, V6, NEW];
+    expect(await each.retry(key, 15_000)).toEqual([V4, V6, NEW]);
+    expect(await each.retry(key, 15_000, place('203.0.113.5', 7_777))).toEqual(['203.0.113.5', V6, V4, NEW]);
+    expect(await each.retry(key, 15_000, place('2001:db8::5', 7_777))).toEqual(['2001:db8::5', V4, V6, NEW]);
   });
 
-  it('and whose name has another address by now is there at the next initiation', async () => {
+  it('is tried at four addresses at a time, and at all of many in turn', async () => {
+    const each = trial();
+    const many = [1, 2, 3, 4, 5, 6, 7].map((host) => `198.51.100.${host}`);
+    const key = watched(each, 1, 'a.example', many);
+    each.answer = many;
+    const tried = new Set<string>();
+    for (let tries = 0; tries < 3; tries++) {
+      const places = await each.retry(key);
+      expect(places).toHaveLength(4);
+      for (const address of places ?? []) tried.add(address);
+    }
+    expect([...tried].sort()).toEqual([V4, ...many].sort());
+  });
+
+  it('but is heard on the session that it has is tried there alone, and its name is not asked for', async () => {
     const each = trial();
     const key = watched(each);
     each.answer = [NEW];
-    expect(await each.unanswered(key, 15_000)).toBe(V4);
-    expect(each.asked).toEqual(['a.example']);
-    expect(await each.unanswered(key, 20_000)).toBe(NEW);
+    for (let tries = 0; tries < 20; tries++) expect(await each.retry(key, 3_000)).toBe(null);
+    expect(each.asked).toEqual([]);
   });
 
-  it('where it had roamed to is tried there too, in turn with its name', async () => {
+  it('is asked where it was, and nowhere else, when it was only idle', () => {
     const each = trial();
-    const key = watched(each);
-    const roamed = { address: '203.0.113.5', port: 7_777 };
-    each.at.set(formatKey(key), roamed);
-    const places = [];
-    for (let tries = 0; tries < 6; tries++) places.push(await each.unanswered(key, 15_000 + tries * 5_000));
-    expect(places).toEqual([roamed.address, roamed.address, V4, V6, roamed.address, V4]);
-  });
-
-  it('but is heard on the session that it has is not moved, nor is its name asked for', async () => {
-    const each = trial();
-    const key = watched(each);
-    each.answer = [NEW];
-    for (let tries = 0; tries < 20; tries++) expect(await each.unanswered(key, 3_000)).toBe(V4);
+    const idle = { publicKey: watched(each), endpoint: place(V4), silentMs: 600_000, isRetry: false };
+    expect(each.watch.candidates(idle)).toBe(null);
     expect(each.asked).toEqual([]);
   });
 
@@ -122,9 +130,8 @@ describe('a peer that falls silent', () => {
     const each = trial();
     const key = watched(each);
     each.answer = null;
-    const places = [];
-    for (let tries = 0; tries < 4; tries++) places.push(await each.unanswered(key));
-    expect(places).toEqual([V6, V4, V6, V4]);
+    for (let tries = 0; tries < 4; tries++) expect(await each.retry(key)).toEqual([V4, V6]);
+    expect(each.besides.size).toBe(0);
   });
 });
 
@@ -134,16 +141,16 @@ describe('look-ups', () => {
     const key = watched(each);
     const times: number[] = [];
     for (let seconds = 0; seconds < 3_600; seconds += 5) {
-      await each.unanswered(key);
+      await each.retry(key);
       if (each.asked.splice(0).length > 0) times.push(seconds);
     }
     const gaps = times.slice(1).map((time, at) => time - (times[at] ?? 0));
     expect(gaps.slice(0, 6)).toEqual([10, 20, 40, 80, 160, 300]);
     expect(Math.max(...gaps)).toBe(300);
     each.nowMs += 600_000;
-    await each.unanswered(key, 15_000);
-    await each.unanswered(key, 20_000);
-    await each.unanswered(key, 25_000);
+    await each.retry(key, 15_000);
+    await each.retry(key, 20_000);
+    await each.retry(key, 25_000);
     expect(each.asked).toHaveLength(2);
   });
 
@@ -151,7 +158,8 @@ describe('look-ups', () => {
     const each = trial();
     const keys = Array.from({ length: 200 }, (_, at) => watched(each, at + 1, `peer-${at}.example`));
     const tell = (): void => {
-      for (const key of keys) each.watch.unanswered({ publicKey: key, endpoint: null, silentMs: NEVER });
+      const rest = { endpoint: null, silentMs: NEVER, isRetry: true };
+      for (const publicKey of keys) each.watch.candidates({ publicKey, ...rest });
     };
     tell();
     expect(each.asked).toHaveLength(1);
@@ -170,10 +178,21 @@ describe('look-ups', () => {
     const each = trial();
     const [one, other] = [watched(each, 1), watched(each, 2)];
     each.answer = [NEW];
-    await each.unanswered(one, 15_000);
-    await each.unanswered(other, 15_000);
+    await each.retry(one, 15_000);
+    expect(await each.retry(other, 15_000)).toEqual([V4, NEW]);
     expect(each.asked).toEqual(['a.example']);
-    expect(await each.unanswered(other, 20_000)).toBe(NEW);
+  });
+
+  it('tell all of its peers that are silent, and no others', async () => {
+    const each = trial();
+    const [one, other] = [watched(each, 1), watched(each, 2)];
+    watched(each, 3);
+    watched(each, 4, 'b.example');
+    const first = { publicKey: other, endpoint: place(V4), silentMs: NEVER, isRetry: false };
+    each.watch.candidates(first);
+    each.answer = [NEW];
+    await each.retry(one, 15_000);
+    expect([...each.besides.keys()].sort()).toEqual([one, other].map(formatKey).sort());
   });
 });
 
@@ -182,20 +201,21 @@ describe('a peer that is forgotten', () => {
     const each = trial();
     const [one, other] = [watched(each, 1), watched(each, 2)];
     each.watch.forget(formatKey(one));
-    expect(await each.unanswered(one)).toBe(V4);
+    expect(await each.retry(one)).toBe(null);
     expect(each.watch.size).toBe(1);
     each.watch.forget(formatKey(other));
     expect(each.watch.size).toBe(0);
     each.watch.forget(formatKey(other));
   });
 
-  it('while its name is looked up is not moved', async () => {
+  it('while its name is looked up is left alone', async () => {
     const each = trial();
     const key = watched(each);
     each.answer = [NEW];
-    each.watch.unanswered({ publicKey: key, endpoint: null, silentMs: 15_000 });
+    each.watch.candidates({ publicKey: key, endpoint: null, silentMs: 15_000, isRetry: true });
     each.watch.close();
     await each.settle();
-    expect(await each.unanswered(key)).toBe(V4);
+    expect(each.besides.size).toBe(0);
+    expect(await each.retry(key)).toBe(null);
   });
 });

@@ -5,11 +5,16 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/control/config-load.ts';
 import { callControl } from '../../src/control/control-client.ts';
 import { formatKey, generatePresharedKey, generatePrivateKey, publicKeyOf } from '../../src/control/key-text.ts';
-import type { Unanswered } from '../../src/control/name-watch.ts';
 import { type ReloadReport, readReloadReport } from '../../src/control/reload-report.ts';
 import type { LookUp } from '../../src/control/resolve.ts';
 import { journalPath } from '../../src/control/run-directory.ts';
-import { bringUp, type Tunnel, type TunnelEnd, type TunnelRequest } from '../../src/control/tunnel.ts';
+import {
+  bringUp,
+  type DeviceRequest,
+  type Tunnel,
+  type TunnelEnd,
+  type TunnelRequest,
+} from '../../src/control/tunnel.ts';
 import { GigatunError } from '../../src/errors.ts';
 import { keptLog, rejectionOf, temporaryDirectory } from './support/fakes.ts';
 import { type ModelDevice, modelDevice } from './support/model-device.ts';
@@ -21,7 +26,8 @@ interface Stage {
   readonly device: ModelDevice;
   readonly directory: string;
   readonly lines: string[];
-  readonly unanswered: (event: Unanswered) => void;
+  /** Where an initiation may go. */
+  readonly candidates: DeviceRequest['candidates'];
   readonly write: (text: string) => void;
   readonly reload: () => Promise<ReloadReport>;
   readonly dryRun: () => Promise<ReloadReport>;
@@ -67,7 +73,7 @@ async function stage(
   const host = modelHost();
   const { log, lines } = keptLog();
   let device: ModelDevice | null = null;
-  let unanswered: (event: Unanswered) => void = () => {};
+  let candidates: DeviceRequest['candidates'] = () => null;
   const load = () => loadConfig(path);
   const run: ModelHost['run'] = (command) =>
     command.args.join(' ') === 'link show dev wg0'
@@ -84,7 +90,7 @@ async function stage(
       openDevice: async (request) => {
         const model = modelDevice(request.config);
         device = model;
-        unanswered = request.unanswered;
+        candidates = request.candidates;
         let end: (end: TunnelEnd) => void = () => {};
         const closed = new Promise<TunnelEnd>((resolve) => {
           end = resolve;
@@ -99,7 +105,7 @@ async function stage(
   const journal = journalPath(directory, 'wg0');
   return {
     ...{ tunnel, host, device, directory, lines, write },
-    unanswered: (event) => unanswered(event),
+    candidates: (initiation) => candidates(initiation),
     reload: async () => readReloadReport(await callControl(directory, 'wg0', 'reload')),
     dryRun: async () => readReloadReport(await callControl(directory, 'wg0', 'difference')),
     facts: () => structuredClone([host.facts(), model.settings(), undoings(journal)]),
@@ -351,24 +357,15 @@ describe('names in a reload', () => {
 
   it('are watched from then on, and no longer when they go', async () => {
     const all = await stage(file([], PEER_A), async () => ['192.0.2.9', '2001:db8::9']);
-    const event = {
-      publicKey: keyOf(A),
-      endpoint: { address: '192.0.2.9', port: 1 },
-      silentMs: Number.POSITIVE_INFINITY,
-    };
-    all.unanswered(event);
-    expect(all.device.changes).toEqual([]);
+    const endpoint = { address: '192.0.2.9', port: 1 };
+    const first = { publicKey: keyOf(A), endpoint, silentMs: Number.POSITIVE_INFINITY, isRetry: false };
+    expect(all.candidates(first)).toBe(null);
     all.write(file([], peer(A, '10.0.0.2/32', ['Endpoint = a.example:1'])));
     await all.reload();
-    all.device.changes.length = 0;
-    all.unanswered(event);
-    const endpoint = { address: '2001:db8::9', port: 1 };
-    expect(all.device.changes).toEqual([{ peers: [{ publicKey: keyOf(A), updateOnly: true, endpoint }] }]);
+    expect(all.candidates(first)).toEqual([endpoint, { address: '2001:db8::9', port: 1 }]);
     all.write(file([], PEER_A));
     await all.reload();
-    all.device.changes.length = 0;
-    all.unanswered(event);
-    expect(all.device.changes).toEqual([]);
+    expect(all.candidates(first)).toBe(null);
     await all.close();
   });
 

@@ -3,9 +3,22 @@ import { describe, expect, it } from 'vitest';
 import { asRecord } from '../../src/control/control-protocol.ts';
 import { readSnapshot, readStatus } from '../../src/control/status-reader.ts';
 import type { DeviceStatus } from '../../src/device-types.ts';
+import type { HistoryStatus } from '../../src/ledger/history-figures.ts';
 import { type DeviceSnapshot, sumSnapshots } from '../../src/ledger/snapshot.ts';
 
 const LANE = sumSnapshots([]);
+const FIGURES = { seconds: 1, counts: {}, sums: {}, lossBefore: null, lossAfter: 0 };
+const HISTORY: HistoryStatus = {
+  mode: 'failover',
+  paths: [
+    {
+      ...{ name: 'dsl', state: 'alive', use: 'first', local: 'eth0', endpoint: null },
+      ...{ rttMs: 20, loss: null, rateBytesPerSecond: null, heardAgoMs: null, total: {}, intervals: [{}] },
+    },
+  ],
+  total: FIGURES,
+  intervals: [FIGURES],
+};
 const SNAPSHOT: DeviceSnapshot = {
   ...{
     interface: 'wg0',
@@ -13,6 +26,7 @@ const SNAPSHOT: DeviceSnapshot = {
     peersByCipher: {},
     heldOffloads: [],
     heldGroupPeersCount: 0,
+    histories: [{ publicKey: 'y', ...HISTORY }],
     takenAtMs: 1,
     wallNs: 2,
     rssBytes: 3,
@@ -32,6 +46,7 @@ const STATUS: DeviceStatus = {
       ...{ publicKey: 'y', endpoint: null, allowedIps: ['::/0'], latestHandshakeMs: 0, rxBytes: 0, txBytes: 0 },
       ...{ persistentKeepaliveSeconds: 0, hasPresharedKey: false, isGigatun: false, groupDatagramsMax: 64 },
       ...{ groupShortTail: true, groupRetrySeconds: null, lastFailure: null, cipher: null },
+      history: HISTORY,
     },
   ],
 };

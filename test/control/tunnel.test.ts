@@ -69,9 +69,9 @@ function stage(options: StageOptions = {}): Stage {
       die({ reason: 'closed', error: null });
       if (options.closeFails !== undefined) throw options.closeFails;
     };
-    const { configure, settings } = modelDevice(request.config);
+    const { configure, settings, alsoTry } = modelDevice(request.config);
     const status = () => ({ up: true });
-    return { status, snapshot: async () => ({ lanes: [] }), configure, settings, close, closed };
+    return { status, snapshot: async () => ({ lanes: [] }), configure, alsoTry, settings, close, closed };
   };
   let removeUapi = (): void => {};
   const openUapi = async (name: string, _: unknown, onRemoved: () => void) => {

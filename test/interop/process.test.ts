@@ -17,6 +17,7 @@ import { type Finished, run } from '../../src/lab/process.ts';
 import { type EndOptions, type GigatunEnd, openGigatun, startGigatun } from '../support/tunnel-end.ts';
 import { tunnelSuite } from '../support/tunnel-needs.ts';
 import { programPath } from '../support/tunnel-programs.ts';
+import { namespaceState, settleDevice } from '../support/tunnel-state.ts';
 
 /** All traffic goes into the tunnel: rules, a table of its own, and nftables. */
 const EVERYTHING: EndOptions = {
@@ -33,8 +34,7 @@ class Scene implements AsyncDisposable {
 
   /** Without link-local addresses, which change by themselves while the kernel looks for duplicates. */
   constructor() {
-    const { device } = this.pair.link[0];
-    this.namespace.ip(`link set ${device} addrgenmode none`, `addr flush dev ${device} scope link`);
+    settleDevice(this.namespace, this.pair.link[0].device);
   }
 
   async up(options: EndOptions = EVERYTHING): Promise<GigatunEnd> {
@@ -60,21 +60,8 @@ class Scene implements AsyncDisposable {
   }
 
   state(): string {
-    const { namespace } = this;
     const files = readdirSync(this.lab.directory, { recursive: true, encoding: 'utf8' });
-    const shown = [
-      ['ip', '-o', 'addr'],
-      ['ip', '-o', '-4', 'rule'],
-      ['ip', '-o', '-6', 'rule'],
-      ['ip', '-o', '-4', 'route', 'show', 'table', 'all'],
-      ['ip', '-o', '-6', 'route', 'show', 'table', 'all'],
-      ['nft', 'list', 'ruleset'],
-      ['sh', '-c', "cut -d ' ' -f -8 /proc/net/udp /proc/net/udp6"],
-    ].map((command) => namespace.runSync(command));
-    return [
-      ...shown.map(withoutLifetimes),
-      files.filter((file) => /\.(sock|undo|starting)$/.test(file)).join(' '),
-    ].join('\n');
+    return [namespaceState(this.namespace), ...files.filter((file) => /\.(sock|undo|starting)$/.test(file))].join('\n');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -222,11 +209,6 @@ tunnelSuite('a start that fails leaves nothing', [], () => {
     expect(scene.state()).toBe(before);
   });
 });
-
-/** Times that run down are no state. */
-function withoutLifetimes(text: string): string {
-  return text.replaceAll(/valid_lft \S+ preferred_lft \S+/g, '').replaceAll(/expires \S+/g, '');
-}
 
 async function within(finished: Promise<Finished>): Promise<Finished> {
   const late = delay(END_MS).then(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { importKeyPair, sharedSecret } from '../../src/protocol/x25519.ts';
+import { exportPrivateKey, generateKeyPair, importKeyPair, sharedSecret } from '../../src/protocol/x25519.ts';
 import { fromHex, toHex } from '../vectors/load.ts';
 
 const BASE_POINT = `09${'00'.repeat(31)}`;
@@ -46,6 +46,13 @@ describe('X25519', () => {
     const { privateKey } = importKeyPair(new Uint8Array(32).fill(0x42));
     expect(sharedSecret(privateKey, new Uint8Array(32))).toBeNull();
     expect(sharedSecret(privateKey, fromHex(`01${'00'.repeat(31)}`))).toBeNull();
+  });
+
+  it('makes pairs whose halves belong together, each another', () => {
+    const pairs = Array.from({ length: 20 }, () => generateKeyPair());
+    for (const { privateKey, publicKey } of pairs)
+      expect(importKeyPair(exportPrivateKey(privateKey)).publicKey).toEqual(publicKey);
+    expect(new Set(pairs.map(({ publicKey }) => publicKey.join())).size).toBe(20);
   });
 
   it('takes each of several public keys for what it is, whatever the order', () => {

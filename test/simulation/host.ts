@@ -7,6 +7,7 @@ import type { Action } from '../../src/protocol/action.ts';
 import type { Cipher, CipherChoice } from '../../src/protocol/cipher.ts';
 import type { Timing } from '../../src/protocol/constants.ts';
 import { DeviceMachine } from '../../src/protocol/device-machine.ts';
+import { SideBySide } from '../../src/protocol/side-by-side.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Facts } from './facts.ts';
 import { Lane } from './lane.ts';
@@ -41,6 +42,11 @@ export class Host implements Receiver {
   isUnderLoad = false;
   endpoint: Endpoint;
   peerEndpoint: Endpoint | null = null;
+  /** Where initiations go besides, as a name would have it. */
+  otherEndpoints: readonly Endpoint[] = [];
+  /** Initiations that left, each copy counted. */
+  initiationCopies = 0;
+  #underWay: SideBySide | null = null;
   readonly #around: Surroundings;
   #peer = -1;
   #isStopped = false;
@@ -130,9 +136,11 @@ export class Host implements Receiver {
     switch (action.kind) {
       case 'send':
         facts.handshakeMessageSent(this.options.name, action.message, this.nowMs);
-        network.send({ kind: 'handshake', message: action.message }, this.endpoint, action.to ?? this.#peerOrNowhere());
+        if (action.to === null) this.#sendSideBySide(action.message);
+        else network.send({ kind: 'handshake', message: action.message }, this.endpoint, action.to);
         break;
       case 'endpoint':
+        this.#underWay = null;
         this.peerEndpoint = action.endpoint;
         break;
       case 'failed':
@@ -141,6 +149,24 @@ export class Host implements Receiver {
       default:
         this.lane.execute(action);
     }
+  }
+
+  #sendSideBySide(message: Uint8Array): void {
+    const copies = new SideBySide(message);
+    copies.add([this.#peerOrNowhere(), ...this.otherEndpoints]);
+    this.#underWay = copies;
+    this.#sendCopies(copies);
+  }
+
+  /** Until the peer is heard or another initiation leaves. */
+  #sendCopies(copies: SideBySide): void {
+    if (copies !== this.#underWay || this.#isStopped) return;
+    const { network, queue } = this.#around;
+    for (let to = copies.take(this.nowMs); to !== null; to = copies.take(this.nowMs)) {
+      this.initiationCopies += 1;
+      network.send({ kind: 'handshake', message: copies.message }, this.endpoint, to);
+    }
+    if (Number.isFinite(copies.dueMs)) queue.plan(copies.dueMs, () => this.#sendCopies(copies));
   }
 
   #peerOrNowhere(): Endpoint {

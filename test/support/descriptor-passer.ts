@@ -8,13 +8,14 @@ import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { openTun } from '../../src/native/addon.ts';
+import { listeningFd } from './listening-fd.ts';
 
 const [name = '', socket = '', program = '', ...args] = process.argv.slice(2);
 const { fd } = openTun({ name, multiQueue: false, offloads: 0 });
 mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
 const server = createServer();
 server.listen(socket, () => {
-  const uapiFd = (server as unknown as { _handle: { fd: number } })._handle.fd;
+  const uapiFd = listeningFd(server);
   const env = { ...process.env, WG_TUN_FD: '3', WG_UAPI_FD: '4' };
   const { status } = spawnSync(program, args, { env, stdio: ['ignore', 'inherit', 'inherit', fd, uapiFd] });
   process.exit(status ?? 1);

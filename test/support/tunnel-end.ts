@@ -11,7 +11,7 @@ import { callControl } from '../../src/control/control-client.ts';
 import { isAlive } from '../../src/control/control-server.ts';
 import type { DeviceStatus } from '../../src/device-types.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
-import { Lab } from '../../src/lab/namespaces.ts';
+import type { Lab } from '../../src/lab/namespaces.ts';
 import {
   configureDevice,
   type EndPlan,
@@ -25,6 +25,7 @@ import type { Finished, Running } from '../../src/lab/process.ts';
 import type { DeviceSnapshot } from '../../src/ledger/snapshot.ts';
 import type { Timing } from '../../src/protocol/constants.ts';
 import { programPath } from './tunnel-programs.ts';
+import { openScene, type Scene } from './tunnel-scene.ts';
 
 const READY_MS = 10_000;
 
@@ -56,13 +57,10 @@ export interface End {
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<Finished>;
 }
 
-export interface Tunnel extends AsyncDisposable {
-  readonly lab: Lab;
+export interface Tunnel extends Scene {
   readonly pair: Pair;
   readonly a: End;
   readonly b: End;
-  /** Ends both programs and removes the namespaces. Twice is fine. */
-  close(): Promise<void>;
 }
 
 /** Brings both ends up, in namespaces of their own; what had come up goes again when something fails. */
@@ -71,21 +69,25 @@ export async function openTunnel(
   a: EndOptions = {},
   b: EndOptions = {},
 ): Promise<Tunnel> {
-  const lab = new Lab();
-  const ends: End[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(ends.splice(0).map((end) => end.end('SIGTERM')));
-    lab.close();
-  };
-  try {
+  return await openScene(async (lab, onClose) => {
     const pair = planPair(lab, pairOptions);
-    ends.push(await openEnd(lab, pair.a, a), await openEnd(lab, pair.b, b));
-    const [first, second] = ends as [End, End];
-    return { lab, pair, a: first, b: second, close, [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+    return { pair, ...(await openEnds(lab, pair, a, b, onClose)) };
+  });
+}
+
+/** Brings up a, then b, within a scene. */
+export async function openEnds(
+  lab: Lab,
+  pair: Pair,
+  aOptions: EndOptions,
+  bOptions: EndOptions,
+  onClose: (close: () => Promise<unknown>) => void,
+): Promise<{ readonly a: End; readonly b: End }> {
+  const a = await openEnd(lab, pair.a, aOptions);
+  onClose(() => a.end('SIGTERM'));
+  const b = await openEnd(lab, pair.b, bOptions);
+  onClose(() => b.end('SIGTERM'));
+  return { a, b };
 }
 
 /** Brings one end up. Throws with what the program said when it fails. */

@@ -4,26 +4,22 @@
  *     a --TUN--[10.99.1.1]== mid ==[10.99.1.2  relay :6000  10.99.2.1]== mid ==[10.99.2.2]--TUN-- b
  */
 import { fileURLToPath } from 'node:url';
-import { Lab, type LinkEnd } from '../../src/lab/namespaces.ts';
+import type { LinkEnd } from '../../src/lab/namespaces.ts';
 import { type Pair, planPair } from '../../src/lab/pair.ts';
 import type { Running } from '../../src/lab/process.ts';
 import type { RelayFaults, RelayFigures, RelayPlan } from '../../src/lab/relay.ts';
-import { type End, type EndOptions, openEnd } from './tunnel-end.ts';
+import { type EndOptions, openEnds, type Tunnel } from './tunnel-end.ts';
+import { openScene } from './tunnel-scene.ts';
 
 const RELAY = fileURLToPath(new URL('../../dist/lab/relay.js', import.meta.url));
 const PORT = 6_000;
 const LIFE_SECONDS = 180;
 const READY_MS = 5_000;
 
-export interface MiddleTunnel extends AsyncDisposable {
-  readonly lab: Lab;
-  readonly pair: Pair;
-  readonly a: End;
-  readonly b: End;
+export interface MiddleTunnel extends Tunnel {
   readonly relay: Running;
   /** Ends the relay and tells what it did. */
   figures(): Promise<RelayFigures>;
-  close(): Promise<void>;
 }
 
 /** Brings both ends and the relay up; a speaks first. */
@@ -32,35 +28,22 @@ export async function openThroughMiddle(
   aOptions: EndOptions = {},
   bOptions: EndOptions = {},
 ): Promise<MiddleTunnel> {
-  const lab = new Lab();
-  const ends: End[] = [];
-  let relay: Running | null = null;
-  const close = async (): Promise<void> => {
-    await Promise.all(ends.splice(0).map((end) => end.end('SIGTERM')));
-    await relay?.stop();
-    lab.close();
-  };
-  try {
+  return await openScene(async (lab, onClose) => {
     const pair = planPair(lab);
     const middle = lab.addNamespace('m');
     const toA = lab.connect(pair.a.namespace, middle, { subnet: 1, device: 'mida' });
     const toB = lab.connect(middle, pair.b.namespace, { subnet: 2, device: 'midb' });
-    relay = startRelay(faults, pair, toA, toB);
+    const relay = startRelay(faults, pair, toA, toB);
+    onClose(() => relay.stop());
     await relay.waitForOutput(/ready/, READY_MS);
     const endpoint = `${toA[1].address4}:${PORT}`;
-    const a = await openEnd(lab, pair.a, { ...aOptions, endpoint });
-    ends.push(a);
-    const b = await openEnd(lab, pair.b, { ...bOptions, knowsEndpoint: false });
-    ends.push(b);
+    const ends = await openEnds(lab, pair, { ...aOptions, endpoint }, { ...bOptions, knowsEndpoint: false }, onClose);
     const figures = async (): Promise<RelayFigures> => {
-      relay?.signal('SIGTERM');
-      return JSON.parse((await relay?.finished)?.stdout ?? '') as RelayFigures;
+      relay.signal('SIGTERM');
+      return JSON.parse((await relay.finished).stdout) as RelayFigures;
     };
-    return { lab, pair, a, b, relay, figures, close, [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+    return { pair, ...ends, relay, figures };
+  });
 }
 
 function startRelay(

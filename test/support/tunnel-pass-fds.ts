@@ -11,11 +11,12 @@ import { writeSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { openTun } from '../../src/native/addon.ts';
 import { TUN_OFFLOAD } from '../../src/native/layout.ts';
+import { listeningFd } from './listening-fd.ts';
 
 const [tun = '-', path = '-', program = '', ...args] = process.argv.slice(2);
 const { CSUM, TSO4, TSO6 } = TUN_OFFLOAD;
 const tunFd = tun === '-' ? null : openTun({ name: tun, multiQueue: false, offloads: CSUM | TSO4 | TSO6 }).fd;
-const uapiFd = path === '-' ? null : await listeningFd(path);
+const uapiFd = path === '-' ? null : await listenAt(path);
 const fds = [tunFd, uapiFd].filter((fd) => fd !== null);
 const env = {
   ...process.env,
@@ -29,9 +30,8 @@ child.once('exit', (code) => {
   process.kill(process.pid, 'SIGKILL');
 });
 
-/** Node.js tells the number of a listening socket's descriptor by its handle alone. */
-async function listeningFd(socketPath: string): Promise<number> {
+async function listenAt(socketPath: string): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(socketPath, () => resolve()));
-  return (server as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
+  return listeningFd(server);
 }

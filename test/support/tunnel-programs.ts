@@ -19,12 +19,14 @@ import ts from 'typescript';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CACHE = `${ROOT}node_modules/.cache/gigatun-test`;
 
-/** Path of the translated program `test/support/NAME.ts`, ready for `node`. */
+/** Path of the translated program `test/support/NAME.ts`, ready for `node`, as is what it imports from beside it. */
 export function programPath(name: string): string {
   prepareCache();
   const source = `${ROOT}test/support/${name}.ts`;
   const target = `${CACHE}/test/support/${name}.js`;
   if (!existsSync(target) || statSync(target).mtimeMs < statSync(source).mtimeMs) translate(source, target);
+  for (const [, imported = ''] of readFileSync(source, 'utf8').matchAll(/ from '\.\/([\w-]+)\.ts'/g))
+    programPath(imported);
   return target;
 }
 

@@ -5,19 +5,15 @@
  *
  * a speaks first.
  */
-import { Lab, type LinkEnd, type Namespace } from '../../src/lab/namespaces.ts';
-import { type Pair, type PairOptions, planPair } from '../../src/lab/pair.ts';
-import { type End, type EndOptions, openEnd } from './tunnel-end.ts';
+import type { LinkEnd, Namespace } from '../../src/lab/namespaces.ts';
+import { type PairOptions, planPair } from '../../src/lab/pair.ts';
+import { type EndOptions, openEnds, type Tunnel } from './tunnel-end.ts';
+import { openScene } from './tunnel-scene.ts';
 
-export interface RoutedTunnel extends AsyncDisposable {
-  readonly lab: Lab;
-  readonly pair: Pair;
-  readonly a: End;
-  readonly b: End;
+export interface RoutedTunnel extends Tunnel {
   readonly router: Namespace;
   /** The ends of both links, from left to right. */
   readonly links: readonly [LinkEnd, LinkEnd, LinkEnd, LinkEnd];
-  close(): Promise<void>;
 }
 
 export interface RouteOptions extends PairOptions {
@@ -30,13 +26,7 @@ export async function openThroughRouter(
   aOptions: EndOptions = {},
   bOptions: EndOptions = {},
 ): Promise<RoutedTunnel> {
-  const lab = new Lab();
-  const ends: End[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(ends.splice(0).map((end) => end.end('SIGTERM')));
-    lab.close();
-  };
-  try {
+  return await openScene(async (lab, onClose) => {
     const { outer = 4, offloads = true } = options;
     const pair = planPair(lab, options);
     const router = lab.addNamespace('r');
@@ -52,13 +42,8 @@ export async function openThroughRouter(
       `route add fd99:1::/64 via ${right[0].address6}`,
     );
     const address = outer === 4 ? right[1].address4 : `[${right[1].address6}]`;
-    const a = await openEnd(lab, pair.a, { ...aOptions, endpoint: `${address}:${pair.b.listenPort}` });
-    ends.push(a);
-    const b = await openEnd(lab, pair.b, { ...bOptions, knowsEndpoint: false });
-    ends.push(b);
-    return { lab, pair, a, b, router, links: [...left, ...right], close, [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+    const first = { ...aOptions, endpoint: `${address}:${pair.b.listenPort}` };
+    const ends = await openEnds(lab, pair, first, { ...bOptions, knowsEndpoint: false }, onClose);
+    return { pair, ...ends, router, links: [...left, ...right] as const };
+  });
 }

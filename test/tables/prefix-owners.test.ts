@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatPrefix, maskPrefix } from '../../src/control/ip-text.ts';
+import { lookupIpv4, NO_PEER } from '../../src/tables/allowed-ips.ts';
 import { type Prefix, PrefixOwners } from '../../src/tables/prefix-owners.ts';
 
 const PEERS = 4;
@@ -17,6 +18,34 @@ const step = fc.oneof(
   { arbitrary: fc.record({ remove: prefix, peer: fc.nat(PEERS - 1) }), weight: 2 },
   { arbitrary: fc.record({ clear: fc.nat(PEERS - 1) }), weight: 1 },
 );
+
+describe('routing tables', () => {
+  const ipv4 = (host: number): Prefix => ({ address: Uint8Array.of(10, 0, 0, host), length: 32 });
+  const ipv6 = (host: number): Prefix => ({ address: Uint8Array.of(...new Uint8Array(15), host), length: 128 });
+
+  it('are built anew for the family that changed alone, by whatever changes it', () => {
+    const owners = new PrefixOwners();
+    for (const host of [1, 2, 3]) owners.add(ipv4(host), 0);
+    for (const host of [1, 2, 3]) owners.add(ipv6(host), 1);
+    let [four, six] = [owners.table(4), owners.table(6)];
+    const changes = (change: () => void): string => {
+      change();
+      const now = [owners.table(4), owners.table(6)] as const;
+      const changed = `${now[0] === four ? '' : '4'}${now[1] === six ? '' : '6'}`;
+      [four, six] = now;
+      return changed;
+    };
+    expect(changes(() => {})).toBe('');
+    expect(changes(() => owners.add(ipv4(1), 0))).toBe('');
+    expect(changes(() => owners.remove(ipv4(9), 0))).toBe('');
+    expect(changes(() => owners.add(ipv4(1), 1))).toBe('4');
+    expect(changes(() => owners.add(ipv6(4), 1))).toBe('6');
+    expect(changes(() => owners.remove(ipv6(4), 1))).toBe('6');
+    expect(changes(() => owners.removeAll(0))).toBe('4');
+    expect(changes(() => owners.removeAll(1))).toBe('46');
+    expect(lookupIpv4(four, 0x0a000001)).toBe(NO_PEER);
+  });
+});
 
 describe('the owners of prefixes', () => {
   it('are those of a slow list, in order, whatever is added, moved and removed', () => {

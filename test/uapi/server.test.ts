@@ -21,6 +21,7 @@ import { GigatunError } from '../../src/errors.ts';
 import { STALL_LIMIT_MS } from '../../src/uapi/connection.ts';
 import { CONNECTIONS_MAX, openUapi, type UapiOptions, type UapiServer } from '../../src/uapi/server.ts';
 import { keptLog, rejectionOf, temporaryDirectory } from '../control/support/fakes.ts';
+import { listeningFd } from '../support/listening-fd.ts';
 import { ModelDevice } from './support/model-device.ts';
 
 const KEY = '11'.repeat(32);
@@ -263,7 +264,7 @@ describe('a socket that was opened elsewhere', () => {
   it('is no TCP socket, no file and no number', async () => {
     const tcp = createServer();
     await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve));
-    const { fd: tcpFd } = (tcp as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    const tcpFd = listeningFd(tcp);
     const fileFd = openSync(join(temporaryDirectory(), 'file'), 'w');
     for (const fd of [tcpFd, fileFd, 987_654]) {
       const message = expect.stringContaining(`descriptor ${fd}`);

@@ -1,7 +1,8 @@
 /** Random configurations that a file can hold, for round trips. */
 import fc from 'fast-check';
-import type { IpPrefix, PeerFileConfig, TunnelConfig } from '../../../src/control/config-types.ts';
+import type { HistoryFileSettings, IpPrefix, PeerFileConfig, TunnelConfig } from '../../../src/control/config-types.ts';
 import { maskPrefix } from '../../../src/control/ip-text.ts';
+import { isPlain } from '../../../src/history/settings.ts';
 import { OFFLOAD_NAMES, PEER_OFFLOADS } from '../../../src/offloads/offload-name.ts';
 
 const key: fc.Arbitrary<Uint8Array> = fc
@@ -22,7 +23,62 @@ const command = fc
 const commands = fc.array(command, { maxLength: 3 });
 const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6());
 
-const peer: fc.Arbitrary<PeerFileConfig> = fc.record({
+const percent = fc.integer({ min: 1, max: 100 }).map((whole) => whole / 100);
+const path = fc.record({
+  name: fc.string({ minLength: 1, maxLength: 15, unit: fc.constantFrom(...'abcZ09-_.') }),
+  local: fc.oneof(
+    fc.constant({ localAddress: null, localInterface: null }),
+    fc.ipV6().map((localAddress) => ({ localAddress, localInterface: null })),
+    fc.constantFrom('eth0', 'wwan0.1').map((localInterface) => ({ localAddress: null, localInterface })),
+  ),
+  endpoint: fc.option(fc.record({ host, port })),
+  weight: fc.integer({ min: 1, max: 1_000 }),
+  isBackup: fc.boolean(),
+});
+
+/** Settings for sending more than once that ask for anything. */
+const history: fc.Arbitrary<HistoryFileSettings> = fc
+  .record({
+    copies: fc.record({
+      count: fc.integer({ min: 1, max: 4 }),
+      delayMs: fc.integer({ min: 0, max: 1_000 }),
+      only: fc.option(
+        fc.record({
+          ...{ small: fc.boolean(), handshake: fc.constant(true) },
+          dscps: fc.subarray([0, 1, 10, 46, 63]),
+        }),
+      ),
+      when: fc.constantFrom('always' as const, 'loss' as const),
+      budget: percent,
+    }),
+    retransmitMs: fc.integer({ min: 0, max: 10_000 }),
+    retransmitBudget: percent,
+    inOrder: fc.constantFrom('off' as const, 'tcp' as const, 'all' as const),
+    holdMs: fc.option(fc.integer({ min: 1, max: 10_000 })),
+    fec: fc.oneof(
+      fc.record({
+        mode: fc.constantFrom('off' as const, 'auto' as const),
+        data: fc.constant(10),
+        parity: fc.constant(2),
+      }),
+      fc.record({
+        ...{ mode: fc.constant('on' as const), data: fc.integer({ min: 1, max: 32 }) },
+        parity: fc.integer({ min: 1, max: 8 }),
+      }),
+    ),
+    fecDelayMs: fc.integer({ min: 1, max: 1_000 }),
+    ringBytes: fc.integer({ min: 1, max: 64 }).map((mebibytes) => mebibytes * 1_048_576),
+    paths: fc.uniqueArray(path, { maxLength: 4, selector: ({ name }) => name }),
+    pathMode: fc.option(fc.constantFrom('follow', 'failover', 'redundant', 'weighted', 'lowest-latency')),
+  })
+  .map(({ fec, fecDelayMs, paths, ...rest }) => ({
+    ...rest,
+    fec: { ...fec, delayMs: fecDelayMs },
+    paths: paths.map(({ local, ...one }) => ({ ...one, ...local })),
+  }))
+  .filter((settings) => !isPlain(settings));
+
+const peerWithoutHistory: fc.Arbitrary<PeerFileConfig> = fc.record({
   publicKey: key,
   presharedKey: fc.option(key),
   allowedIps: fc.array(prefix.map(maskPrefix), { maxLength: 5 }),
@@ -32,6 +88,10 @@ const peer: fc.Arbitrary<PeerFileConfig> = fc.record({
   announces: fc.boolean(),
   cipher: fc.constantFrom('auto' as const, 'aes-256-gcm' as const, 'chacha20-poly1305' as const),
 });
+
+const peer = fc
+  .tuple(peerWithoutHistory, fc.option(history))
+  .map(([one, settings]): PeerFileConfig => (settings === null ? one : { ...one, history: settings }));
 
 /** No two peers, and no two prefixes, are the same. */
 const peers: fc.Arbitrary<readonly PeerFileConfig[]> = fc

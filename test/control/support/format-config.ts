@@ -1,5 +1,13 @@
 /** Writes a TunnelConfig as a wg-quick file: the slow twin of the parser, in the plainest spelling. */
-import type { IpPrefix, PeerFileConfig, TunnelConfig } from '../../../src/control/config-types.ts';
+import type {
+  HistoryFileSettings,
+  IpPrefix,
+  NamedEndpoint,
+  PathFileSettings,
+  PeerFileConfig,
+  TunnelConfig,
+} from '../../../src/control/config-types.ts';
+import type { CopyFilter } from '../../../src/history/settings.ts';
 
 export function formatConfig(config: TunnelConfig): string {
   const { interface: link, settings } = config;
@@ -35,14 +43,54 @@ function peerLines(peer: PeerFileConfig): string[] {
     `PublicKey = ${base64(peer.publicKey)}`,
     ...(presharedKey === null ? [] : [`PresharedKey = ${base64(presharedKey)}`]),
     `AllowedIPs = ${peer.allowedIps.map(prefixText).join(', ')}`,
-    ...(endpoint === null
-      ? []
-      : [`Endpoint = ${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`]),
+    ...(endpoint === null ? [] : [`Endpoint = ${endpointText(endpoint)}`]),
     `PersistentKeepalive = ${peer.persistentKeepaliveSeconds}`,
     `#gigatun: Announce = ${peer.announces === false ? 'off' : 'on'}`,
     ...(peer.offloads === undefined ? [] : [`#gigatun: Offloads = ${peer.offloads}`]),
     `#gigatun: Cipher = ${peer.cipher}`,
+    ...(peer.history == null ? [] : historyLines(peer.history)),
   ];
+}
+
+function historyLines(history: HistoryFileSettings): string[] {
+  const { copies, retransmitMs, retransmitBudget, inOrder, holdMs, fec, ringBytes, paths, pathMode } = history;
+  const only = copies.only === null ? [] : filterWords(copies.only);
+  const lines = [
+    `Copies = ${copies.count}`,
+    `CopyDelay = ${copies.delayMs}ms`,
+    ...(only.length === 0 ? [] : [`CopyOnly = ${only.join(', ')}`]),
+    `CopyWhen = ${copies.when}`,
+    `CopyBudget = ${Math.round(copies.budget * 100)}%`,
+    `Retransmit = ${retransmitMs === 0 ? 'off' : `${retransmitMs / 1_000}s`}`,
+    `RetransmitBudget = ${Math.round(retransmitBudget * 100)}%`,
+    `InOrder = ${inOrder}`,
+    `HoldTime = ${holdMs === null ? 'auto' : `${holdMs}ms`}`,
+    `Fec = ${fec.mode === 'on' ? `${fec.data}+${fec.parity}` : fec.mode}`,
+    `FecDelay = ${fec.delayMs}ms`,
+    `History = ${ringBytes / 1_024}KiB`,
+    ...paths.map((path) => `Path = ${pathWords(path).join(' ')}`),
+    ...(pathMode === null ? [] : [`PathMode = ${pathMode}`]),
+  ];
+  return lines.map((line) => `#gigatun: ${line}`);
+}
+
+function filterWords({ small, handshake, dscps }: CopyFilter): string[] {
+  return [...(small ? ['small'] : []), ...(handshake ? ['handshake'] : []), ...dscps.map((dscp) => `dscp:${dscp}`)];
+}
+
+function pathWords({ name, localAddress, localInterface, endpoint, weight, isBackup }: PathFileSettings): string[] {
+  const local = localAddress ?? localInterface;
+  return [
+    name,
+    ...(isBackup ? ['backup'] : []),
+    ...(local === null ? [] : [`local=${local}`]),
+    ...(endpoint === null ? [] : [`endpoint=${endpointText(endpoint)}`]),
+    `weight=${weight}`,
+  ];
+}
+
+function endpointText({ host, port }: NamedEndpoint): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** Every group written out, nothing shortened. */

@@ -3,6 +3,7 @@ import type { DeviceConfig, IpPrefix, NumericEndpoint } from '../../../src/contr
 import type { DeviceChange, DeviceSettings, PeerChange } from '../../../src/control/device-change.ts';
 import { formatPrefix } from '../../../src/control/ip-text.ts';
 import { formatKey, publicKeyOf } from '../../../src/control/key-text.ts';
+import type { HistorySettings } from '../../../src/history/settings.ts';
 
 export interface ModelPeer {
   readonly publicKey: Uint8Array;
@@ -12,6 +13,7 @@ export interface ModelPeer {
   offloads: string;
   announces: boolean;
   cipher: string;
+  history: HistorySettings | null;
   /** Counts how often the peer was made: a session lives as long as this stays. */
   readonly session: number;
   allowedIps: Map<string, IpPrefix>;
@@ -26,6 +28,9 @@ export interface ModelDevice {
   failsWith: Error | null;
   readonly configure: (change: DeviceChange) => void;
   readonly settings: () => DeviceSettings;
+  /** Endpoints that an initiation under way was to try besides, by public key in base64. */
+  readonly tried: Map<string, readonly NumericEndpoint[]>;
+  readonly alsoTry: (publicKey: Uint8Array, endpoints: readonly NumericEndpoint[]) => void;
 }
 
 let sessions = 0;
@@ -39,6 +44,8 @@ export function modelDevice(config: DeviceConfig): ModelDevice {
     peers,
     changes: [],
     failsWith: null,
+    tried: new Map(),
+    alsoTry: (publicKey, endpoints) => void model.tried.set(formatKey(publicKey), endpoints),
     configure: (change) => {
       if (model.failsWith !== null) throw model.failsWith;
       model.changes.push(change);
@@ -54,7 +61,7 @@ export function modelDevice(config: DeviceConfig): ModelDevice {
       listenPort,
       fwmark,
       peers: [...peers.values()].map(
-        ({ allowedIps, offloads: _, announces: __, cipher: ___, session: ____, ...peer }) => ({
+        ({ allowedIps, offloads: _, announces: __, cipher: ___, session: ____, history: _____, ...peer }) => ({
           ...peer,
           presharedKey: copyOf(peer.presharedKey),
           allowedIps: [...allowedIps.values()],
@@ -85,6 +92,7 @@ function applyPeer(peers: Map<string, ModelPeer>, change: PeerChange): void {
   peer.offloads = change.offloads ?? peer.offloads;
   peer.announces = change.announces ?? peer.announces;
   peer.cipher = change.cipher ?? peer.cipher;
+  if (change.history !== undefined) peer.history = change.history;
   if (change.replaceAllowedIps === true) peer.allowedIps.clear();
   for (const { prefix, remove } of change.allowedIps ?? []) {
     const name = formatPrefix(prefix);
@@ -99,7 +107,7 @@ function applyPeer(peers: Map<string, ModelPeer>, change: PeerChange): void {
 function newPeer(publicKey: Uint8Array): ModelPeer {
   return {
     ...{ publicKey: Uint8Array.from(publicKey), presharedKey: null, endpoint: null, persistentKeepaliveSeconds: 0 },
-    ...{ offloads: 'auto', announces: true, cipher: 'chacha20-poly1305', session: sessions++ },
+    ...{ offloads: 'auto', announces: true, cipher: 'chacha20-poly1305', session: sessions++, history: null },
     allowedIps: new Map(),
   };
 }

@@ -120,6 +120,7 @@ export function peerWith(part: Partial<PeerStatus> = {}): PeerStatus {
     groupShortTail: true,
     groupRetrySeconds: null,
     cipher: 'chacha20-poly1305',
+    history: null,
     lastFailure: null,
     ...part,
   };

@@ -66,6 +66,7 @@ export function deviceWith(lanes: readonly LaneSnapshot[], wallNs = 1e9): Device
     peersByCipher: {},
     heldOffloads: [],
     heldGroupPeersCount: 0,
+    histories: [],
     takenAtMs: 1_700_000_000_000,
     wallNs,
     rssBytes: 97_100_000,
