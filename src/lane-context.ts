@@ -2,6 +2,9 @@
  * What the stages of a lane share: its native handle and arena, its books, its view of peers, keypairs and routes, and
  * the way to tell the control lane something. One object per lane, owned by its thread; nothing here is per packet.
  */
+import { DueClock } from './history/due-clock.ts';
+import type { MessageSender, MessageTaker } from './history/message-sender.ts';
+import type { Injector } from './history/parity-receiver.ts';
 import type { PeerHistory } from './history/peer-history.ts';
 import { GroWatch } from './inbound/gro-watch.ts';
 import { SuperKinds } from './inbound/super-kinds.ts';
@@ -38,18 +41,6 @@ export interface LaneLimits {
   mtu: number;
 }
 
-/** What histories send of their own accord. Never while a batch is being filled. */
-export interface HistorySender {
-  /**
-   * Seals and sends a message whose plaintext lies in the arena; false without a keypair or an endpoint.
-   *
-   * @param path NO_PATH: as data goes; such a message may be repeated when the peer misses it
-   */
-  sendMessage(peer: LanePeer, offset: number, length: number, path: number): boolean;
-  /** Answers the body of a report of gaps, which lies in the arena. */
-  takeGaps(peer: LanePeer, offset: number, length: number): void;
-}
-
 export class LaneContext {
   readonly native: Addon;
   readonly handle: LaneHandle;
@@ -66,12 +57,14 @@ export class LaneContext {
   readonly roamed: Set<LanePeer> = new Set();
   /** Histories of the peers that have any. */
   readonly histories: Set<PeerHistory> = new Set();
+  /** The other direction's part, for control messages of the lane's own; null while the lane is put together. */
+  sender: MessageSender | null = null;
+  taker: MessageTaker | null = null;
+  /** This direction's, for datagrams that were remade. */
+  injector: Injector | null = null;
   /** Memory for them. */
   readonly historyPool: RegionPool;
-  /** How they send; the outbound path sets it. */
-  sender: HistorySender | null = null;
-  /** CLOCK_MONOTONIC ms before which nothing is due for any of them. */
-  dueMs: number = Number.POSITIVE_INFINITY;
+  readonly due: DueClock = new DueClock();
   #controlSinceMs = Number.NEGATIVE_INFINITY;
   #controlCount = 0;
   /** Until then (ms) no datagram groups are sent: the device refused one. */
@@ -108,11 +101,6 @@ export class LaneContext {
   /** The lane's clock, CLOCK_MONOTONIC ms: the last switch of activity, which is never more than a stage ago. */
   nowMs(): number {
     return this.ledger.books[BOOKS.NOW_NS] / 1e6;
-  }
-
-  /** Something is due for a history at that time, CLOCK_MONOTONIC ms. */
-  expectDue(dueMs: number): void {
-    if (dueMs < this.dueMs) this.dueMs = dueMs;
   }
 
   /** Asks the control lane for a handshake with this peer. */

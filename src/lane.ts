@@ -147,20 +147,21 @@ class Lane {
 
   /** For ever, unless the control lane is still to be told of roaming, or something is due for a history. */
   #waitMs(): number {
-    const { roamed, dueMs } = this.#context;
+    const { roamed, due } = this.#context;
     const roamMs = roamed.size === 0 ? Number.POSITIVE_INFINITY : ROAM_INTERVAL_MS;
-    if (dueMs === Number.POSITIVE_INFINITY) return roamMs === Number.POSITIVE_INFINITY ? -1 : roamMs;
-    return Math.max(0, Math.min(roamMs, Math.ceil(dueMs - this.#context.nowMs())));
+    if (due.ms === Number.POSITIVE_INFINITY) return roamMs === Number.POSITIVE_INFINITY ? -1 : roamMs;
+    return Math.max(0, Math.min(roamMs, Math.ceil(due.ms - this.#context.nowMs())));
   }
 
-  /** Does what is due for histories; `dueMs` may have been early. */
+  /** Does what is due for histories; the clock may have been early. */
   #obeyClock(): void {
+    const { due, histories } = this.#context;
     const nowMs = this.#context.nowMs();
-    this.#context.dueMs = Number.POSITIVE_INFINITY;
-    for (const history of this.#context.histories) {
-      if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
+    due.clear();
+    for (const history of histories) {
       if (history.sendDueMs <= nowMs) this.#outbound.sendDue(history, nowMs);
-      this.#context.expectDue(history.dueMs);
+      if (history.receiveDueMs <= nowMs) this.#inbound.due(history);
+      due.expect(history.dueMs);
     }
   }
 
@@ -178,8 +179,8 @@ class Lane {
 
   #endTurn(): void {
     const { ledger } = this.#context;
-    if (this.#context.dueMs <= this.#context.nowMs()) this.#obeyClock();
     if (this.#context.roamed.size > 0) this.#tellRoamed();
+    if (this.#context.due.ms <= this.#context.nowMs()) this.#obeyClock();
     ledger.counts[COUNTER.TURNS] += 1;
     const nowNs = ledger.books[BOOKS.NOW_NS];
     if (nowNs - this.#committedNs < COMMIT_INTERVAL_NS) return;
@@ -309,6 +310,8 @@ class Lane {
       return;
     }
     peer.history ??= new PeerHistory(peer, memory, this.#index);
+    peer.history.clock = this.#context.due;
+    this.#inbound.releaseOrdered(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
     this.#context.histories.add(peer.history);
   }
@@ -316,6 +319,7 @@ class Lane {
   #dropHistory(peer: LanePeer): void {
     if (peer.history === null) return;
     this.#context.histories.delete(peer.history);
+    this.#inbound.releaseOrdered(peer.history);
     peer.history.close(this.#context.historyPool);
     peer.history = null;
   }

@@ -33,6 +33,8 @@ export class GapWatch {
   keypair: LaneKeypair | null = null;
   /** Counters below it are not watched: they were there before. */
   floor = 0;
+  /** Whether the order of its packets was kept from the first one on. */
+  isWhole = false;
   /** The newest counter + 1. */
   expected = 0;
   /** Counters that are missing, and those of them that were not asked for yet. */

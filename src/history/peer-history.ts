@@ -9,7 +9,9 @@ import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { Copies } from './copies.ts';
 import { DelayedCopies } from './delayed-copies.ts';
+import { DueClock } from './due-clock.ts';
 import { HISTORY_CELL, historyCellsBytes, laneBlock, pathCells } from './history-cells.ts';
+import type { ParityReceiver } from './parity-receiver.ts';
 import { PathChoice } from './path-choice.ts';
 import { Repeats } from './repeats.ts';
 import { RxState } from './rx-state.ts';
@@ -41,6 +43,8 @@ export class PeerHistory {
   readonly isAlone: boolean;
   /** What is missing of what the peer sent. */
   readonly rx: RxState = new RxState(this);
+  /** The lane's, which is told of all that is due. */
+  clock: DueClock = new DueClock();
   /** CLOCK_MONOTONIC ms at which something is to be done about what came; Infinity for nothing. */
   receiveDueMs: number = Number.POSITIVE_INFINITY;
   readonly choice: PathChoice = new PathChoice();
@@ -55,6 +59,7 @@ export class PeerHistory {
   ring: SentRing | null = null;
   /** Null unless forward error correction is on. */
   sealedWatch: SealedWatch | null = null;
+  parityReceiver: ParityReceiver | null = null;
 
   /** `memory`: historyCellsBytes for all lanes. */
   constructor(peer: LanePeer, memory: SharedArrayBuffer, lane: number) {
@@ -74,6 +79,7 @@ export class PeerHistory {
   /** Has the lane look at this peer again at `ms` (CLOCK_MONOTONIC) at the latest. */
   wantReceiveDue(ms: number): void {
     if (ms < this.receiveDueMs) this.receiveDueMs = ms;
+    this.clock.expect(ms);
   }
 
   /** CLOCK_MONOTONIC ms at which something is due for this peer; Infinity for nothing. */
@@ -104,11 +110,13 @@ export class PeerHistory {
     if (!isDelayed) this.delayed = null;
     if (bytes !== this.#ringWanted) this.#changeRing(bytes, pool);
     if (isDelayed && this.ring !== null) this.delayed ??= new DelayedCopies();
+    this.rx.setSettings(settings, pool);
   }
 
   /** Gives memory back; the object is of no use any more. */
   close(pool: RegionPool): void {
     this.#changeRing(0, pool);
+    this.rx.close(pool);
   }
 
   /** Takes over what the control lane says of the paths. */

@@ -79,12 +79,13 @@ function recordWatched(
   }
   memory.counters[RECEIVED_COUNT] += newCount;
   memory.unlock();
+  if (rx.order !== null) batch.hasOrdered = true;
   batch.runPaths[run] = path;
   batch.runNewest[run] = rx.hasNewest ? 1 : 0;
   counts[COUNTER.UDP_RX_UNIQ] += rx.freshCount;
   counts[COUNTER.REPAIRED_RX] += rx.repaired;
   rx.endRun();
-  lane.dueMs = Math.min(lane.dueMs, history.receiveDueMs);
+  lane.due.expect(history.receiveDueMs);
 }
 
 /** By outcome: REPLAY_DUPLICATE, REPLAY_TOO_OLD, RX_TOO_LATE. */

@@ -4,14 +4,17 @@
  * time has come. Lanes that do not see all counters of the peer count, and watch no gaps.
  */
 import type { LaneContext } from '../lane-context.ts';
+import type { RegionPool } from '../packet/region-pool.ts';
 import { NO_PATH } from '../path/path-types.ts';
 import { TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { REPLAY_DUPLICATE, REPLAY_NEW, type REPLAY_TOO_OLD } from '../protocol/replay-window.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 import { GapWatch } from './gap-watch.ts';
 import { HISTORY_CELL, PATH_CELL } from './history-cells.ts';
+import { HOLD_BYTES, InOrder } from './in-order.ts';
 import type { PeerHistory } from './peer-history.ts';
 import { REORDER_WAIT_MIN_MS, ReorderWait } from './reorder-wait.ts';
+import type { HistorySettings } from './settings.ts';
 
 /** What becomes of an authentic message beside the verdicts of the replay window: it was new, but had been given up. */
 export const RX_TOO_LATE = 3;
@@ -28,15 +31,31 @@ const ASK_AGAIN_UNKNOWN_MS = 30;
 const REPEAT_RTTS_MIN = 0.75;
 /** Where nothing is asked for, what is missing for so long counts as lost, ms. */
 const LOST_AFTER_MS = 1_000;
+/** Reports of gaps that are taken from a peer in a second: those of two keypairs, REPORT_INTERVAL_MS apart. */
+const REPORTS_PER_SECOND_MAX = 1_000;
+/** Who sends over several paths at once is followed to another one only after so long a silence on the present one, ms. */
+const FOLLOW_MS = 100;
+/** Longest wait for those before where nothing is repeated, ms. */
+const HOLD_MS = 50;
+/** Of a pool that has no room. */
+const NO_ROOM = -1;
 const OVERHEAD = TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
 
 export class RxState {
   readonly #history: PeerHistory;
   readonly #watches: readonly [GapWatch, GapWatch] = [new GapWatch(), new GapWatch()];
+  /** Null where packets are delivered as they come. */
+  order: InOrder | null = null;
   readonly #wait: ReorderWait = new ReorderWait();
   /** Reused from one look to the next. */
   readonly #rules = { allowanceMs: 0, isOrderly: true, askAgainMs: 0 };
   #reportFromMs = 0;
+  /** Reports of the peer's in the second that began then. */
+  #admitSinceMs = Number.NEGATIVE_INFINITY;
+  #admitted = 0;
+  /** The path that data comes by which is newer than all, and when it last did. */
+  #followed: number = NO_PATH;
+  #followedMs = Number.NEGATIVE_INFINITY;
 
   /** Of the run at hand: authentic messages and their bytes, those to be delivered, and those that filled gaps after an ask. */
   #authentic = 0;
@@ -53,6 +72,21 @@ export class RxState {
 
   constructor(history: PeerHistory) {
     this.#history = history;
+  }
+
+  /** Takes over what configuration says; the hold comes from the pool. Without room there is no order. All that waited went before. */
+  setSettings({ inOrder }: HistorySettings, pool: RegionPool): void {
+    const isWanted = inOrder !== 'off' && this.#history.isAlone;
+    if (isWanted === (this.order !== null)) return;
+    if (this.order !== null) pool.release(this.order.offset);
+    const offset = isWanted ? pool.take(HOLD_BYTES) : NO_ROOM;
+    this.order = offset === NO_ROOM ? null : new InOrder(offset);
+  }
+
+  /** Gives the hold back, in which nothing waits. */
+  close(pool: RegionPool): void {
+    if (this.order !== null) pool.release(this.order.offset);
+    this.order = null;
   }
 
   /** Gaps of a keypair; null where they are not watched. */
@@ -82,6 +116,7 @@ export class RxState {
     const watch = isOther ? other : one;
     if (watch.keypair !== null && watch.keypair.bornMs > keypair.bornMs) return null;
     this.#history.cells[HISTORY_CELL.LOST] += watch.begin(keypair, expected);
+    watch.isWhole = this.order !== null;
     return watch;
   }
 
@@ -171,6 +206,24 @@ export class RxState {
     cells[at + PATH_CELL.LAST_RX_MS] = this.#nowMs;
   }
 
+  /** Whether one more report of gaps may be taken from the peer: a bounded number each second. */
+  admitReport(nowMs: number): boolean {
+    if (nowMs - this.#admitSinceMs >= 1_000) {
+      this.#admitSinceMs = nowMs;
+      this.#admitted = 0;
+    }
+    this.#admitted += 1;
+    return this.#admitted <= REPORTS_PER_SECOND_MAX;
+  }
+
+  /** Newest data came over `path`: whether to answer there. Only where the path before has been silent for FOLLOW_MS. */
+  follows(path: number, nowMs: number): boolean {
+    if (path !== this.#followed && nowMs - this.#followedMs < FOLLOW_MS) return false;
+    this.#followed = path;
+    this.#followedMs = nowMs;
+    return true;
+  }
+
   /** Gives up what is missing for too long, asks for the rest, and says when to look again. Not within a run. */
   due(lane: LaneContext): void {
     const nowMs = lane.nowMs();
@@ -182,6 +235,43 @@ export class RxState {
       this.#history.wantReceiveDue(watch.oldestSinceMs + this.#giveUpMs);
       if (this.#asks) this.#ask(lane, watch, nowMs);
     }
+    if (this.order !== null && this.order.held > 0) this.#expireOrder(this.order, nowMs);
+  }
+
+  /** Goes over to a newer keypair, from its first counter or, where order is new itself, from `lowest` on. */
+  beginOrder(keypair: LaneKeypair, lowest: number): boolean {
+    const { order } = this;
+    const watch = this.watchOf(keypair);
+    if (order === null || watch === null) return false;
+    if (order.keypair !== null && order.keypair.bornMs > keypair.bornMs) return false;
+    order.begin(keypair, watch.isWhole ? watch.floor : lowest);
+    return true;
+  }
+
+  /** Books what waits, and plans when the wait ends. */
+  planOrder(): void {
+    const { order } = this;
+    if (order === null) return;
+    const { cells } = this.#history;
+    cells[HISTORY_CELL.HELD] += order.heldSince;
+    cells[HISTORY_CELL.HELD_EXPIRED] += order.expiredSince;
+    order.heldSince = 0;
+    order.expiredSince = 0;
+    if (order.held > 0) this.#history.wantReceiveDue(order.heldSinceMs + this.#holdMs);
+  }
+
+  /** Puts out all that waits. */
+  releaseOrder(): void {
+    this.order?.releaseAll();
+    this.planOrder();
+  }
+
+  /** Nobody waits for what was given up, nor for longer than is allowed. */
+  #expireOrder(order: InOrder, nowMs: number): void {
+    const watch = order.keypair === null ? null : this.watchOf(order.keypair);
+    if (watch !== null) order.passTo(Math.min(watch.oldest, watch.expected));
+    order.expire(nowMs - this.#holdMs);
+    this.planOrder();
   }
 
   #ask(lane: LaneContext, watch: GapWatch, nowMs: number): void {
@@ -219,6 +309,11 @@ export class RxState {
   /** Whether the peer is asked for what is missing. */
   get #asks(): boolean {
     return this.#history.settings.retransmitMs > 0 && this.#history.paths.knows.gaps;
+  }
+
+  get #holdMs(): number {
+    const { holdMs, retransmitMs } = this.#history.settings;
+    return holdMs ?? (retransmitMs > 0 ? retransmitMs : HOLD_MS);
   }
 
   get #giveUpMs(): number {

@@ -6,11 +6,16 @@ import { LIMIT } from '../packet/arena.ts';
 import { NO_PATH } from '../path/path-types.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 
+/** Of a message that is authentic, new and in time. */
+export const FRESH = 1;
+/** Of one that is, and whose packet the order of the peer's packets has: it is only counted. */
+export const ORDERED = 2;
+
 export class InboundBatch {
   /** Messages, and UNSEAL descriptors filled. */
   messages = 0;
   readonly counters: Float64Array = new Float64Array(LIMIT.UNSEALS);
-  /** 1 for a message that is authentic and new. */
+  /** FRESH or ORDERED, or 0 for what is not to be delivered. */
   readonly fresh: Uint8Array = new Uint8Array(LIMIT.UNSEALS);
   /** Runs: consecutive messages of one keypair from one source. */
   runs = 0;
@@ -22,6 +27,8 @@ export class InboundBatch {
   /** Only of runs whose peer has histories: the path it came over, and whether it brought a counter that is newer than all. */
   readonly runPaths: Int32Array = new Int32Array(LIMIT.UNSEALS);
   readonly runNewest: Uint8Array = new Uint8Array(LIMIT.UNSEALS);
+  /** Whether a run is of a peer whose packets are delivered in order. */
+  hasOrdered = false;
   /** Made from parity by this lane, for this path: nothing of it was received. */
   isRemade = false;
   remadePath: number = NO_PATH;
@@ -44,5 +51,6 @@ export class InboundBatch {
     this.runs = 0;
     this.messages = 0;
     this.isRemade = false;
+    this.hasOrdered = false;
   }
 }

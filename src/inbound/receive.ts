@@ -9,6 +9,8 @@
  * its tag was found good.
  */
 
+import { orderReceived } from '../history/order-stage.ts';
+import { confirmReceived, type Injector, keepSealed } from '../history/parity-receiver.ts';
 import type { PeerHistory } from '../history/peer-history.ts';
 import { recordReceived } from '../history/rx-history.ts';
 import type { LaneContext } from '../lane-context.ts';
@@ -31,6 +33,7 @@ import {
 import type { LaneKeypair } from '../tables/peers.ts';
 import { InboundBatch } from './batch.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
+import { RemadeQueue } from './remade.ts';
 import { unsealBatch } from './unseal.ts';
 import { Verifier } from './verify.ts';
 
@@ -40,11 +43,12 @@ const COUNTER_HIGH_MAX = Math.floor(REJECT_AFTER_MESSAGES / 4_294_967_296);
 /** Length of each handshake message, by its type. */
 const HANDSHAKE_LENGTH = [0, INITIATION.LENGTH, RESPONSE.LENGTH, COOKIE_REPLY.LENGTH] as const;
 
-export class InboundPath {
+export class InboundPath implements Injector {
   readonly #lane: LaneContext;
   readonly #batch: InboundBatch = new InboundBatch();
   readonly #verifier: Verifier;
   readonly #gate: HandshakeGate;
+  readonly #remade: RemadeQueue = new RemadeQueue();
   #lastIndex = 0;
   #lastKeypair: LaneKeypair | null = null;
 
@@ -52,6 +56,7 @@ export class InboundPath {
     this.#lane = lane;
     this.#verifier = new Verifier(lane);
     this.#gate = gate;
+    lane.injector = this;
   }
 
   /** Moves one batch from the socket of a family; returns how many receives brought something. */
@@ -64,15 +69,28 @@ export class InboundPath {
     for (let receive = 0; receive < receives; receive += 1)
       this.#parse((arena.receives >> 2) + receive * UDP_RECEIVE.WORDS);
     this.#process();
+    if (this.#remade.count > 0) this.#processRemade();
     return receives;
   }
 
-  /** Does for a peer what time has come for: asks for what is missing, or gives it up. */
+  inject(keypair: LaneKeypair, counter: number, offset: number, length: number, path: number): boolean {
+    return this.#remade.add(keypair, counter, offset, length, path);
+  }
+
+  /** Does for a peer what time has come for: asks for what is missing, or gives it up and delivers what waited for it. */
   due(history: PeerHistory): void {
     const { native, handle } = this.#lane;
     native.book(handle, ACTIVITY.USER_RX_HISTORY);
     history.rx.due(this.#lane);
+    native.book(handle, ACTIVITY.USER_UDP_TO_TUN);
+    this.#verifier.deliverOrdered(history);
     native.book(handle, ACTIVITY.USER_CONTROL);
+  }
+
+  /** Delivers all that waits for its turn: the peer's histories, or what they are to do, go. */
+  releaseOrdered(history: PeerHistory): void {
+    history.rx.releaseOrder();
+    this.#verifier.deliverOrdered(history);
   }
 
   /** Walks the datagrams of one receive, whose descriptor starts at a word. */
@@ -150,11 +168,22 @@ export class InboundPath {
   #process(): void {
     const batch = this.#batch;
     if (batch.messages > 0) {
+      const hasHistories = this.#lane.histories.size > 0;
+      if (hasHistories && !batch.isRemade) keepSealed(batch);
       unsealBatch(this.#lane, batch);
       recordReceived(this.#lane, batch);
+      if (hasHistories) confirmReceived(batch);
+      if (batch.hasOrdered) orderReceived(this.#lane, batch);
       this.#lane.native.book(this.#lane.handle, ACTIVITY.USER_UDP_TO_TUN);
       this.#verifier.deliver(batch);
     }
     batch.clear();
+  }
+
+  /** What remade ones lead to is remade in the same turn, as long as there is room. */
+  #processRemade(): void {
+    const remade = this.#remade;
+    for (let at = 0; at < remade.count; at += 1) if (remade.fill(this.#lane, this.#batch, at)) this.#process();
+    remade.clear();
   }
 }

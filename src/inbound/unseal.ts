@@ -9,7 +9,8 @@ import type { InboundBatch } from './batch.ts';
 
 export function unsealBatch(lane: LaneContext, batch: InboundBatch): void {
   const good = lane.native.unseal(lane.handle, lane.arena.unseals, batch.messages, ACTIVITY.USER_RX_HISTORY);
-  if (good === batch.messages) return;
+  // What was remade and is wrong is no datagram that came.
+  if (good === batch.messages || batch.isRemade) return;
   lane.ledger.drops[DROP.IN_BAD_TAG] += batch.messages - good;
   lane.groWatch.note(lane, batch);
 }

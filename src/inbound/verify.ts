@@ -6,20 +6,20 @@
  * than the plaintext, and its source must be among the peer's allowed IPs by longest match (cryptokey routing). What a
  * congested router wrote into the outer header goes on in the inner one (RFC 6040).
  */
+import type { PeerHistory } from '../history/peer-history.ts';
 import type { LaneContext } from '../lane-context.ts';
 import { COUNTER } from '../ledger/catalog.ts';
-import { ENDPOINT, UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
+import { UDP_RECEIVE, UNSEAL } from '../native/layout.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { ECN, ECN_DROP, ecnOf, innerEcn, isSignal, setEcn } from '../packet/ecn.ts';
-import { readEndpoint } from '../packet/endpoint.ts';
 import { IPV4, IPV6, ipPacketLength } from '../packet/ip-header.ts';
-import { NO_PATH } from '../path/path-types.ts';
 import { rekeyOnReceiveAgeMs, TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
-import { controlMessageLength } from '../protocol/control-message.ts';
 import { lookupIpv4, lookupIpv6 } from '../tables/allowed-ips.ts';
 import { type LaneKeypair, type LanePeer, PEER_CELL } from '../tables/peers.ts';
-import type { InboundBatch } from './batch.ts';
+import { FRESH, type InboundBatch } from './batch.ts';
 import { Coalescer } from './coalesce.ts';
+import { takeControl } from './control.ts';
+import { roam, roamByPaths } from './roam.ts';
 
 export class Verifier {
   readonly #lane: LaneContext;
@@ -27,6 +27,8 @@ export class Verifier {
   readonly #rekeyAgeMs: number;
   /** Byte offset of the ENDPOINT record of the run at hand. */
   #source = 0;
+  /** Control messages in it. */
+  #controls = 0;
   #knownIpv4 = 0;
   #knownIpv4Peer: LanePeer | null = null;
   #knownIpv4Routes: Int32Array | null = null;
@@ -44,7 +46,30 @@ export class Verifier {
   /** Delivers the fresh messages of a batch to the TUN. */
   deliver(batch: InboundBatch): void {
     for (let run = 0; run < batch.runs; run += 1) this.#deliverRun(batch, run);
+    if (batch.hasOrdered) for (const history of this.#lane.histories) this.#addOrdered(history);
     this.#coalescer.flush();
+    if (batch.hasOrdered) for (const history of this.#lane.histories) history.rx.order?.recycle();
+  }
+
+  /** Delivers what has its turn of the packets of a peer with in-order delivery. */
+  deliverOrdered(history: PeerHistory): void {
+    const { order } = history.rx;
+    if (order === null || order.outCount === 0) return;
+    this.#addOrdered(history);
+    this.#coalescer.flush();
+    order.recycle();
+  }
+
+  #addOrdered({ peer, rx: { order } }: PeerHistory): void {
+    if (order === null) return;
+    for (let at = 0; at < order.outCount; at += 1) {
+      const outer = order.outClasses[at];
+      const offset = order.outOffsets[at];
+      const length = order.outLengths[at];
+      const sum = order.outSums[at];
+      if (isSignal(outer)) this.#deliverMarked(peer, offset, length, sum, outer & ECN.CE);
+      else this.#deliverPacket(peer, offset, length, sum);
+    }
   }
 
   #deliverRun(batch: InboundBatch, run: number): void {
@@ -54,6 +79,7 @@ export class Verifier {
     const { peer } = keypair;
     const { fresh } = batch;
     this.#source = batch.runSources[run];
+    this.#controls = 0;
     const end = batch.runEnds[run];
     const outerClass = words[(batch.runSources[run] >> 2) + UDP_RECEIVE.TRAFFIC_CLASS - UDP_RECEIVE.ENDPOINT];
     const isMarked = isSignal(outerClass);
@@ -66,14 +92,14 @@ export class Verifier {
       const length = words[unseal + UNSEAL.RESULT];
       freshCount += 1;
       bytes += length + TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
-      if (length > 0) {
-        data += 1;
+      if (length > 0) data += 1;
+      if (length > 0 && fresh[message] === FRESH) {
         const sum = words[unseal + UNSEAL.SUM];
         if (isMarked) this.#deliverMarked(peer, words[unseal + UNSEAL.OFFSET], length, sum, outerClass & ECN.CE);
         else this.#deliverPacket(peer, words[unseal + UNSEAL.OFFSET], length, sum);
       }
     }
-    if (freshCount > 0) this.#authenticated(keypair, batch.runSources[run], bytes, data);
+    if (freshCount > 0) this.#authenticated(batch, run, keypair, bytes, freshCount, data);
     this.#lane.ledger.counts[COUNTER.KEEPALIVE_RX] += freshCount - data;
   }
 
@@ -82,8 +108,9 @@ export class Verifier {
     const { view } = this.#lane.arena;
     const { drops } = this.#lane.ledger;
     const length = ipPacketLength(view, offset, plaintextLength);
-    if (length < 0) this.#takeOther(peer, offset, plaintextLength);
-    else if (!this.#mayComeFrom(peer, view, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
+    if (length < 0) {
+      if (takeControl(this.#lane, peer, this.#source, offset, plaintextLength)) this.#controls += 1;
+    } else if (!this.#mayComeFrom(peer, view, offset)) drops[DROP.IN_BAD_SOURCE] += 1;
     else this.#coalescer.add(peer.id, offset, length, sum);
   }
 
@@ -99,21 +126,6 @@ export class Verifier {
       counts[COUNTER.CONGESTION_TAKEN] += 1;
       this.#deliverPacket(peer, offset, plaintextLength, setEcn(view, offset, after, sum));
     } else drops[this.#mayComeFrom(peer, view, offset) ? DROP.IN_CONGESTION : DROP.IN_BAD_SOURCE] += 1;
-  }
-
-  /** No IP packet: a control message of another gigatun goes to the control lane (cold: a few a second). */
-  #takeOther(peer: LanePeer, offset: number, plaintextLength: number): void {
-    const { arena, ledger, notify } = this.#lane;
-    const length = controlMessageLength(arena.view, offset, plaintextLength);
-    if (length === 0) ledger.drops[DROP.IN_NOT_IP] += 1;
-    else if (!this.#lane.admitControl(peer)) ledger.drops[DROP.IN_CONTROL_QUEUE] += 1;
-    else {
-      ledger.counts[COUNTER.CONTROL_RX] += 1;
-      const source = readEndpoint(arena.bytes, this.#source);
-      const message = Uint8Array.from(arena.bytes.subarray(offset, offset + length));
-      const path = peer.history?.pathOf(arena.words, this.#source >> 2) ?? NO_PATH;
-      if (source !== null) notify({ type: 'control', peer: peer.id, message, path, source, atMs: this.#lane.nowMs() });
-    }
   }
 
   /** Whether the packet's source is among the peer's allowed IPs. The last one of each family that was is remembered. */
@@ -154,7 +166,14 @@ export class Verifier {
     return true;
   }
 
-  #authenticated(keypair: LaneKeypair, source: number, bytes: number, data: number): void {
+  #authenticated(
+    batch: InboundBatch,
+    run: number,
+    keypair: LaneKeypair,
+    bytes: number,
+    messages: number,
+    data: number,
+  ): void {
     const { peer } = keypair;
     const cells = peer.cells;
     const nowMs = this.#lane.nowMs();
@@ -166,7 +185,8 @@ export class Verifier {
       if (cells[PEER_CELL.OWED_SINCE_MS] === 0) cells[PEER_CELL.OWED_SINCE_MS] = nowMs;
     }
     if (keypair.unconfirmed) this.#confirm(keypair);
-    this.#roam(peer, source);
+    if (peer.history === null) roam(this.#lane, peer, batch.runSources[run]);
+    else roamByPaths(this.#lane, batch, run, peer.history, messages, data - this.#controls, this.#controls);
     const isOld = keypair.initiator && nowMs - keypair.bornMs >= this.#rekeyAgeMs;
     if (isOld && keypair === peer.current) this.#lane.wantHandshake(peer);
     this.#lane.watch(peer);
@@ -176,16 +196,5 @@ export class Verifier {
   #confirm(keypair: LaneKeypair): void {
     keypair.unconfirmed = false;
     this.#lane.notify({ type: 'confirmed', peer: keypair.peer.id, keypair: keypair.id });
-  }
-
-  /** The endpoint follows at once; the control lane is told at the end of the turn, and not more often than it can use. */
-  #roam(peer: LanePeer, source: number): void {
-    const words = this.#lane.arena.words;
-    let differing = 0;
-    for (let word = 0; word < ENDPOINT.LOCAL_INTERFACE; word += 1)
-      differing |= words[(source >> 2) + word] ^ peer.endpoint[word];
-    if (differing === 0) return;
-    for (let word = 0; word < ENDPOINT.WORDS; word += 1) peer.endpoint[word] = words[(source >> 2) + word];
-    this.#lane.roamed.add(peer);
   }
 }

@@ -35,7 +35,7 @@ const counters = [
   ['KEEPALIVE_RX', 'messages', 'Keepalives received.'],
   ['HANDSHAKE_RX', 'messages', 'Handshake messages handed to the control lane.'],
   ['HANDSHAKE_TX', 'messages', 'Handshake messages sent.'],
-  ['CONTROL_RX', 'messages', 'Control messages of other gigatuns handed to the control lane.'],
+  ['CONTROL_RX', 'messages', 'Control messages of other gigatuns received.'],
   ['CONTROL_TX', 'messages', 'Control messages to other gigatuns sealed: announcements, probes, reports.'],
   ['COPIES_TX', 'datagrams', 'Datagrams sent again as copies, at once or after a while.'],
   ['REPEATS_TX', 'datagrams', 'Datagrams sent again because the peer missed them.'],

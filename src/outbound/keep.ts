@@ -89,7 +89,7 @@ function keepGroup(lane: LaneContext, history: PeerHistory, send: number): void 
     if ((marks & SEND_MARK.COPIED) !== 0) delayCopies(lane, history, history.ring, send);
     if (history.sealedWatch !== null && (marks & SEND_MARK.DATA) !== 0) showDatagrams(lane, history, send);
   }
-  lane.expectDue(history.sendDueMs);
+  lane.due.expect(history.sendDueMs);
 }
 
 /** Queues the group if it is to be copied once more later. */

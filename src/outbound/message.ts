@@ -11,9 +11,6 @@ import { type OutboundBatch, RUN } from './batch.ts';
 import { canSend } from './control.ts';
 import { sealWith, usableKeypair } from './seal.ts';
 
-/** `tail` (kind 9) of version 1, with a body of one byte: flags. */
-const TAIL = { FIRST_HALF: 0x0109, BODY_LENGTH: 1, FLAGS: 0, LENGTH: 5 } as const;
-
 /** Puts one message into an empty batch; false, and nothing done, without a keypair or an endpoint. */
 export function sealMessage(
   lane: LaneContext,
@@ -43,13 +40,4 @@ export function sealMessage(
   batch.runData[0] = 0;
   lane.ledger.counts[COUNTER.CONTROL_TX] += 1;
   return true;
-}
-
-/** Writes a tail into the arena's room for messages; returns its length. */
-export function writeTail({ arena }: LaneContext): number {
-  const { view, controlOut } = arena;
-  view.setUint16(controlOut, TAIL.FIRST_HALF);
-  view.setUint16(controlOut + 2, TAIL.BODY_LENGTH);
-  view.setUint8(controlOut + 4, TAIL.FLAGS);
-  return TAIL.LENGTH;
 }

@@ -5,15 +5,18 @@
  *
  *     readTun -> inspect -> route -> split -> seal (place) -> [flush: AEAD -> TX history -> send]
  */
+
+import type { MessageSender, MessageTaker } from '../history/message-sender.ts';
 import type { PeerHistory } from '../history/peer-history.ts';
 import { recordSent } from '../history/tx-history.ts';
-import type { HistorySender, LaneContext } from '../lane-context.ts';
+import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY, COUNTER } from '../ledger/catalog.ts';
 import { BOOKS, TUN_READ, VIRTIO_HEADER_LENGTH } from '../native/layout.ts';
 import { type Arena, LIMIT } from '../packet/arena.ts';
 import { DROP } from '../packet/drop-reason.ts';
 import { outerTrafficClass } from '../packet/ecn.ts';
 import { NO_PATH } from '../path/path-types.ts';
+import { TAIL_LENGTH, writeTail } from '../protocol/gaps-message.ts';
 import type { LanePeer } from '../tables/peers.ts';
 import { AgainColumn } from './again.ts';
 import { OutboundBatch, SEALED_OVERHEAD_MAX } from './batch.ts';
@@ -23,7 +26,7 @@ import { sendDelayed } from './delayed.ts';
 import { closeGroup } from './group.ts';
 import { keepGroups } from './keep.ts';
 import { isOwnDatagram } from './loop.ts';
-import { sealMessage, writeTail } from './message.ts';
+import { sealMessage } from './message.ts';
 import { QueueControl } from './queue-control.ts';
 import { Repeater } from './repeat.ts';
 import { routePacket } from './route.ts';
@@ -32,7 +35,7 @@ import { SENDING, sendGroups } from './send.ts';
 import { INSPECT, inspect, isTcp, markCongestion, SuperPacket, splitSegments } from './split.ts';
 import { StagedPackets } from './stage.ts';
 
-export class OutboundPath implements HistorySender {
+export class OutboundPath implements MessageSender, MessageTaker {
   readonly #lane: LaneContext;
   readonly #batch: OutboundBatch;
   readonly #packet: SuperPacket = new SuperPacket();
@@ -49,6 +52,7 @@ export class OutboundPath implements HistorySender {
     this.#copies = new AgainColumn(lane, SENDING.COPY);
     this.#repeater = new Repeater(lane);
     lane.sender = this;
+    lane.taker = this;
   }
 
   /** Moves one batch from the TUN; returns how many reads brought something. Throws when the TUN is gone. */
@@ -108,17 +112,22 @@ export class OutboundPath implements HistorySender {
     return isSealed;
   }
 
-  takeGaps({ history }: LanePeer, offset: number, length: number): void {
-    if (history !== null) this.#repeater.take(history, offset, length);
+  takeGaps(history: PeerHistory, view: DataView, offset: number, length: number): void {
+    this.#repeater.take(history, view, offset, length);
   }
 
   /** Sends what is due for a peer: copies that waited, tails, parity. */
   sendDue(history: PeerHistory, nowMs: number): void {
     sendDelayed(this.#lane, this.#copies, history, nowMs);
-    if (history.tails.take(nowMs))
-      this.sendMessage(history.peer, this.#lane.arena.controlOut, writeTail(this.#lane), NO_PATH);
+    if (history.tails.take(nowMs)) this.#sendTail(history.peer);
     const { sealedWatch } = history;
     if (sealedWatch !== null && sealedWatch.dueMs <= nowMs) sealedWatch.onDue(history, nowMs);
+  }
+
+  #sendTail(peer: LanePeer): void {
+    const { view, controlOut } = this.#lane.arena;
+    writeTail(view, controlOut);
+    this.sendMessage(peer, controlOut, TAIL_LENGTH, NO_PATH);
   }
 
   dropStaged(peer: LanePeer): void {

@@ -150,7 +150,8 @@ describe('a control message', () => {
 
   it('goes to the control lane without its padding, and nowhere else', () => {
     receive({ plaintext: padded(announcement) });
-    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message: announcement }]);
+    const [source, atMs] = [endpointOf(0), lane.addon.nowMs];
+    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message: announcement, path: -1, source, atMs }]);
     expect(lane.count('CONTROL_RX')).toBe(1);
     expect(lane.drops()).toEqual({});
     expect(lane.addon.tunWrites).toEqual([]);
@@ -159,7 +160,7 @@ describe('a control message', () => {
   it('of a kind that is not known goes there too, for later versions have more', () => {
     const message = Uint8Array.of(2, 77, 0, 3, 1, 2, 3);
     receive({ plaintext: padded(message) });
-    expect(eventsOf('control')).toEqual([{ type: 'control', peer: 0, message }]);
+    expect(eventsOf('control')).toMatchObject([{ type: 'control', peer: 0, message }]);
   });
 
   it('that is longer by its header than it is, or too long, is none', () => {

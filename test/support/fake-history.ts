@@ -12,6 +12,7 @@ export type HistoryWish = Partial<Omit<HistorySettings, 'copies'>> & { readonly 
 export function giveHistory(lane: FakeLane, peer: LanePeer, wish: HistoryWish = {}): PeerHistory {
   const history = peer.history ?? new PeerHistory(peer, allocateHistoryCells(), 0);
   const settings = { ...NO_HISTORY, ...wish, copies: { ...NO_HISTORY.copies, ...wish.copies } };
+  history.clock = lane.context.due;
   history.setSettings(settings, lane.context.historyPool);
   peer.history = history;
   lane.context.histories.add(history);

@@ -3,11 +3,11 @@
  * what the lane sent of its own.
  */
 import { HISTORY_CELL, PATH_CELL, pathCells } from '../../src/history/history-cells.ts';
+import type { MessageSender } from '../../src/history/message-sender.ts';
 import { allocateHistoryCells, PeerHistory } from '../../src/history/peer-history.ts';
 import { recordReceived } from '../../src/history/rx-history.ts';
 import { type HistorySettings, NO_HISTORY } from '../../src/history/settings.ts';
 import { InboundBatch } from '../../src/inbound/batch.ts';
-import type { HistorySender } from '../../src/lane-context.ts';
 import { ENDPOINT, UNSEAL } from '../../src/native/layout.ts';
 import { type Endpoint, writeEndpoint } from '../../src/packet/endpoint.ts';
 import type { LanePath, LanePaths } from '../../src/path/path-types.ts';
@@ -40,7 +40,7 @@ const PATHS: LanePaths = {
   loss: 0,
 };
 
-export class HistoryLane extends FakeLane implements HistorySender {
+export class HistoryLane extends FakeLane implements MessageSender {
   readonly history: PeerHistory;
   readonly reports: SentReport[] = [];
 
