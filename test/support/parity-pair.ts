@@ -53,7 +53,7 @@ export class ParityPair {
 
   /** Sends UDP packets of these lengths in one turn; returns what left, in order. */
   send(lengths: readonly number[], seed = 0): Sent[] {
-    const packets = lengths.map((length, at) => udpPacketBytes(9, 0, length, seed + at));
+    const packets = lengths.map((length, at) => udpPacketBytes(9, 0, length, seed + 2 * at));
     this.from.addon.tunQueue.push(...packets.map(plainFromTun));
     return this.take(() => this.outbound.turn());
   }

@@ -56,7 +56,8 @@ export class ParityDecoder implements ParityReceiver {
     for (let message = first; message < end; message += 1) {
       const unseal = (unseals >> 2) + message * UNSEAL.WORDS;
       const offset = words[unseal + UNSEAL.OFFSET];
-      kept.putDatagram(bytes, keypair.localIndex, batch.counters[message], offset, words[unseal + UNSEAL.LENGTH]);
+      const length = words[unseal + UNSEAL.LENGTH];
+      kept.putDatagram(bytes, message, keypair.localIndex, batch.counters[message], offset, length);
     }
   }
 
@@ -69,12 +70,13 @@ export class ParityDecoder implements ParityReceiver {
     let isLate = false;
     for (let message = first; message < end; message += 1) {
       const counter = batch.counters[message];
-      if (batch.fresh[message] === 0) kept.refuse(localIndex, counter);
-      else {
-        kept.confirm(localIndex, counter);
-        if (counter < this.#newest) isLate = true;
-        else this.#newest = counter;
+      if (batch.fresh[message] === 0) {
+        kept.refuse(message, localIndex, counter);
+        continue;
       }
+      kept.confirm(message, localIndex, counter);
+      if (counter < this.#newest) isLate = true;
+      else this.#newest = counter;
     }
     // A block that waits lacks older ones than its parity.
     if (isLate && this.#blocks.waiting > 0) this.#tryWaiting();

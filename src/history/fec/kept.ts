@@ -17,6 +17,8 @@ export class KeptDatagrams {
   readonly #indices: Int32Array = new Int32Array(SLOTS);
   readonly #positions: Float64Array = new Float64Array(SLOTS);
   readonly #lengths: Int32Array = new Int32Array(SLOTS);
+  /** Number of the message in its batch, while it is not confirmed. */
+  readonly #messages: Int32Array = new Int32Array(SLOTS);
   readonly #isConfirmed: Uint8Array = new Uint8Array(SLOTS);
 
   /** In the `bytes` from `offset` of the arena on. */
@@ -25,12 +27,23 @@ export class KeptDatagrams {
     this.#bytes = bytes;
   }
 
-  /** Keeps a datagram that is not known to be authentic, unless one of its counter is there that is. */
-  putDatagram(bytes: Uint8Array, index: number, counter: number, offset: number, length: number): void {
+  /**
+   * Keeps the datagram that is this message of a batch, not known to be authentic, unless one of its counter is there: the first of
+   * a batch is kept, so that a forged one before it can keep it out, but its copy behind it cannot.
+   */
+  putDatagram(
+    bytes: Uint8Array,
+    message: number,
+    index: number,
+    counter: number,
+    offset: number,
+    length: number,
+  ): void {
     const slot = counter & (SLOTS - 1);
-    if (this.#isConfirmed[slot] === 1 && this.#isAt(slot, index, counter)) return;
+    if (this.#isAt(slot, index, counter)) return;
     this.#counters[slot] = counter;
     this.#indices[slot] = index;
+    this.#messages[slot] = message;
     this.#isConfirmed[slot] = 0;
     this.#lengths[slot] = length;
     this.#positions[slot] = this.put(bytes, offset, length);
@@ -46,16 +59,17 @@ export class KeptDatagrams {
     return position;
   }
 
-  /** A datagram that was put is authentic. */
-  confirm(index: number, counter: number): void {
+  /** This message of the batch at hand is authentic. */
+  confirm(message: number, index: number, counter: number): void {
     const slot = counter & (SLOTS - 1);
-    if (this.#isAt(slot, index, counter)) this.#isConfirmed[slot] = 1;
+    if (this.#messages[slot] === message && this.#isAt(slot, index, counter)) this.#isConfirmed[slot] = 1;
   }
 
-  /** One that was put is not, or not new: it is forgotten unless it was confirmed before. */
-  refuse(index: number, counter: number): void {
+  /** It is not, or is not new. */
+  refuse(message: number, index: number, counter: number): void {
     const slot = counter & (SLOTS - 1);
-    if (this.#isAt(slot, index, counter) && this.#isConfirmed[slot] === 0) this.#counters[slot] = NONE;
+    const isIt = this.#messages[slot] === message && this.#isAt(slot, index, counter);
+    if (isIt && this.#isConfirmed[slot] === 0) this.#counters[slot] = NONE;
   }
 
   /** Slot of a confirmed datagram whose bytes are there, or -1. */
