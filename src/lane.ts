@@ -297,7 +297,7 @@ class Lane {
         this.#setHistory(peer, command);
         break;
       case 'paths':
-        peer.history?.setPaths(command.paths);
+        peer.history?.setPaths(command.paths, this.#context.nowMs());
         break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);

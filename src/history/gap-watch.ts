@@ -15,6 +15,8 @@ import type { LaneKeypair } from '../tables/peers.ts';
 /** Counters of one keypair that may be missing at once; a power of two. */
 export const GAPS_MAX = 4_096;
 const MASK = GAPS_MAX - 1;
+/** Of these, how many may be added in a ms, after a burst of GAPS_MAX: a peer that leaps with each message costs no more. */
+const GAPS_PER_MS = 64;
 /** Counters that may follow the one that showed the gap; more prove a loss where nothing has come out of order. */
 const NEWER_PROVE_LOSS = 2;
 const NONE = -1;
@@ -56,6 +58,9 @@ export class GapWatch {
   readonly #isFilled: Uint8Array = new Uint8Array(GAPS_MAX);
   #first = 0;
   #count = 0;
+  /** Counters that might have been added at `#roomMs`. */
+  #room: number = GAPS_MAX;
+  #roomMs = 0;
   /** What showed the first of those that were not asked for, or one before it. */
   #unaskedShownBy = 0;
 
@@ -81,12 +86,20 @@ export class GapWatch {
     this.expected = counter + 1;
     let lost = this.#count === 0 ? 0 : this.giveUp(Number.NEGATIVE_INFINITY);
     if (counter === expected) return lost;
-    const from = Math.max(expected, counter - GAPS_MAX);
+    const from = counter - this.#takeRoom(counter - expected, nowMs);
     lost += from - expected;
     if (this.unasked === 0) this.#unaskedShownBy = counter;
     for (let gap = from; gap < counter; gap += 1) lost += this.#append(gap, counter, nowMs);
     this.#trim();
     return lost;
+  }
+
+  #takeRoom(wanted: number, nowMs: number): number {
+    const room = Math.min(GAPS_MAX, this.#room + (nowMs - this.#roomMs) * GAPS_PER_MS);
+    const taken = Math.min(wanted, Math.floor(room));
+    this.#room = room - taken;
+    this.#roomMs = nowMs;
+    return taken;
   }
 
   #append(counter: number, shownBy: number, nowMs: number): number {

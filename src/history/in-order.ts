@@ -119,7 +119,9 @@ export class InOrder {
   passTo(limit: number): void {
     const before = this.held;
     const end = Math.min(limit, this.next + SPAN);
-    while (this.next < end) this.#step();
+    // A leap with nothing held is no walk.
+    if (before === 0 && limit >= this.next + SPAN) this.#states.fill(ABSENT);
+    else while (this.next < end) this.#step();
     if (this.next < limit) this.next = limit;
     this.#advance();
     this.expiredSince += before - this.held;

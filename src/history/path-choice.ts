@@ -1,12 +1,16 @@
 /**
  * Which of a peer's paths a datagram group takes, by what the control lane said of them last: one path for all, or, weighted,
  * the one on which the group arrives first. For that each path has a queue that is imagined: what was sent over it leaves at
- * the path's rate, and a group arrives when those before it have left, and its own bytes, and its delay is over.
+ * the path's rate, and a group arrives when those before it have left, and its own bytes, and its delay is over. What round
+ * trips say of the real queue corrects it.
  */
 import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 
 /** Most datagrams in a group where each group is to find its own path: about a millisecond of 100 Mbit/s. */
 export const WEIGHTED_GROUP_DATAGRAMS = 8;
+
+/** Of the difference between the imagined queue and the measured one, each time that one is told. */
+const CORRECTION = 0.5;
 
 export class PathChoice {
   /** The path of first sendings, NO_PATH for the peer's endpoint. In mode `follow` whoever hears from the peer sets it. */
@@ -27,7 +31,7 @@ export class PathChoice {
   /** When the queue of a path is empty again, CLOCK_MONOTONIC ms. */
   readonly #freeMs: Float64Array = new Float64Array(PATHS_MAX);
 
-  setPaths({ mode, paths }: LanePaths): void {
+  setPaths({ mode, paths }: LanePaths, nowMs: number): void {
     const isHeld = mode === 'follow' && paths.some(({ path }) => path === this.first);
     const firsts = paths.filter(({ use }) => use === 'first');
     const copies = paths.filter(({ use }) => use === 'copy').map(({ path }) => path);
@@ -39,10 +43,26 @@ export class PathChoice {
     this.#firstCount = firsts.length;
     this.#usableCount = firsts.length + copies.length;
     this.#usable.set([...firsts.map(({ path }) => path), ...copies]);
-    for (const { path, rateBytesPerMs, delayMs } of paths) {
+    for (const { path, rateBytesPerMs, delayMs, queueMs } of paths) {
       this.#msPerByte[path] = rateBytesPerMs > 0 ? 1 / rateBytesPerMs : 0;
       this.#delayMs[path] = delayMs;
+      this.#correct(path, queueMs, nowMs);
     }
+  }
+
+  /** How long a packet that is sent now waits before its path, at least, ms: what all paths have in common. */
+  backlogMs(nowMs: number): number {
+    if (!this.isWeighted) return 0;
+    let leastMs = Number.POSITIVE_INFINITY;
+    for (let at = 0; at < this.#firstCount; at += 1)
+      leastMs = Math.min(leastMs, this.#freeMs[this.#usable[at]] - nowMs);
+    return Math.max(0, leastMs);
+  }
+
+  /** The imagined queue comes a little nearer to what was measured, which is of a round trip ago. */
+  #correct(path: number, queueMs: number, nowMs: number): void {
+    const imaginedMs = Math.max(0, this.#freeMs[path] - nowMs);
+    this.#freeMs[path] = nowMs + imaginedMs + CORRECTION * (queueMs - imaginedMs);
   }
 
   /** The path that a group of so many bytes is sent over for the first time. */

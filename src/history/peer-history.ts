@@ -7,6 +7,7 @@ import { writeEndpoint } from '../packet/endpoint.ts';
 import type { RegionPool } from '../packet/region-pool.ts';
 import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
 import type { LanePeer } from '../tables/peers.ts';
+import { BacklogControl } from './backlog-control.ts';
 import { Copies } from './copies.ts';
 import { DelayedCopies } from './delayed-copies.ts';
 import { DueClock } from './due-clock.ts';
@@ -48,6 +49,7 @@ export class PeerHistory {
   /** CLOCK_MONOTONIC ms at which something is to be done about what came; Infinity for nothing. */
   receiveDueMs: number = Number.POSITIVE_INFINITY;
   readonly choice: PathChoice = new PathChoice();
+  readonly backlog: BacklogControl = new BacklogControl();
   readonly copies: Copies = new Copies();
   readonly repeats: Repeats;
   /** Bytes that were asked for, while there may be less. */
@@ -120,7 +122,7 @@ export class PeerHistory {
   }
 
   /** Takes over what the control lane says of the paths. */
-  setPaths(paths: LanePaths): void {
+  setPaths(paths: LanePaths, nowMs = 0): void {
     this.paths = paths;
     this.endpoints.fill(0);
     for (const { path, endpoint, isBound } of paths.paths) {
@@ -129,7 +131,7 @@ export class PeerHistory {
       // A negative interface is one that is used whatever the route says.
       if (isBound) this.endpoints[at + ENDPOINT.LOCAL_INTERFACE] = -endpoint.localInterface;
     }
-    this.choice.setPaths(paths);
+    this.choice.setPaths(paths, nowMs);
     this.copies.setPaths(paths, this.choice);
     this.repeats.setRtt(paths.rttMs);
     if (!this.sendsTails) this.tails.stop();

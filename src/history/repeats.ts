@@ -56,6 +56,7 @@ export class Repeats {
     const cells = this.#cells;
     cells[HISTORY_CELL.REPEATS_ASKED] += 1;
     const slot = index.slotOf(counter);
+    if (slot !== -1) ring.want();
     if (slot === -1 || !this.#isOfUse(ring, index, slot, nowMs)) {
       cells[HISTORY_CELL.REPEATS_GONE] += 1;
       return -1;

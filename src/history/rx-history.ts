@@ -13,7 +13,9 @@ import { DROP } from '../packet/drop-reason.ts';
 import { acceptCounter, REPLAY_DUPLICATE, REPLAY_NEW } from '../protocol/replay-window.ts';
 import { NEWEST_RECEIVED, RECEIVED_COUNT } from '../tables/keypair-memory.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
+import { HISTORY_CELL } from './history-cells.ts';
 import type { PeerHistory } from './peer-history.ts';
+import { lostBehind } from './window-losses.ts';
 
 /** Marks each message of a batch as fresh or not; it was just unsealed. */
 export function recordReceived(lane: LaneContext, batch: InboundBatch): void {
@@ -71,6 +73,8 @@ function recordWatched(
     const length = words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT];
     if (length < 0) continue;
     const expected = memory.counters[NEWEST_RECEIVED];
+    if (!history.isAlone && counters[message] >= expected)
+      history.cells[HISTORY_CELL.LOST] += lostBehind(memory.window, expected, counters[message]);
     const verdict = acceptCounter(memory.window, memory.counters, NEWEST_RECEIVED, counters[message]);
     const outcome = rx.take(verdict, counters[message], expected, length);
     if (verdict === REPLAY_NEW) newCount += 1;

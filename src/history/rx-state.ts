@@ -1,7 +1,8 @@
 /**
  * What a lane knows of the counters that one peer sent it: the gaps of its two latest keypairs, what came over which path, and
  * when to ask for what is missing. Runs are taken one at a time: `beginRun`, `take` for each new message, `endRun`; `due` when
- * time has come. Lanes that do not see all counters of the peer count, and watch no gaps.
+ * time has come. Lanes that do not see all counters of the peer watch no gaps;
+ * what is lost they tell by the replay window (`window-losses.ts`).
  */
 import type { LaneContext } from '../lane-context.ts';
 import type { RegionPool } from '../packet/region-pool.ts';

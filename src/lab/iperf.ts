@@ -18,6 +18,8 @@ export interface Route {
 
 export interface TcpLoad {
   readonly seconds: number;
+  /** Of the run's beginning, not counted; it takes so much longer. Default 0. */
+  readonly omitSeconds?: number;
   /** Parallel streams; default 1. */
   readonly streams?: number;
   /** `to` sends and `from` receives; default false. */
@@ -57,9 +59,10 @@ export interface UdpResult {
 export async function runTcp(route: Route, load: TcpLoad): Promise<TcpResult> {
   const congestion = load.congestion ?? defaultCongestion();
   const options = ['-P', String(load.streams ?? 1)];
+  if (load.omitSeconds !== undefined) options.push('-O', String(load.omitSeconds));
   if (load.reverse === true) options.push('-R');
   if (congestion !== null) options.push('-C', congestion);
-  return parseTcp(await runIperf(route, load.seconds, options));
+  return parseTcp(await runIperf(route, load.seconds, options, load.omitSeconds));
 }
 
 /** Floods UDP packets for a while and counts what arrives. Throws as `runTcp` does. */
@@ -69,8 +72,8 @@ export async function runUdp(route: Route, load: UdpLoad): Promise<UdpResult> {
   return parseUdp(report, load.length);
 }
 
-async function runIperf(route: Route, seconds: number, options: readonly string[]): Promise<unknown> {
-  const timeoutMs = seconds * 1_000 + SLACK_MS;
+async function runIperf(route: Route, seconds: number, options: readonly string[], omitSeconds = 0): Promise<unknown> {
+  const timeoutMs = (seconds + omitSeconds) * 1_000 + SLACK_MS;
   const server = await startServer(route.to, timeoutMs + READY_MS);
   try {
     const command = [

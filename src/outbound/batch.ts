@@ -30,6 +30,8 @@ export const SEND_MARK = {
 } as const;
 
 export class OutboundBatch {
+  /** Number of this filling: how often it was cleared. */
+  number = 0;
   /** SEAL descriptors filled. */
   segments = 0;
   /** Where the next segment's header goes. */
@@ -82,6 +84,7 @@ export class OutboundBatch {
 
   clear(): void {
     for (let run = 0; run < this.runs; run += 1) this.runPeers[run] = null;
+    this.number += 1;
     this.segments = 0;
     this.groups = 0;
     this.runs = 0;

@@ -20,13 +20,14 @@ export function sendDelayed(lane: LaneContext, column: AgainColumn, history: Pee
 
 /** Takes the first group of the queue, sends it, and queues it once more where it is to be copied again. */
 function sendGroup(column: AgainColumn, history: PeerHistory, nowMs: number): void {
-  const { ring, delayed, copies, choice } = history;
+  const { ring, delayed, choice } = history;
   if (delayed === null) return;
   const place = delayed.take();
   const length = delayed.lengths[place];
   const datagrams = delayed.datagrams[place];
   const offset = ring === null ? -1 : ring.offsetOf(delayed.positions[place]);
-  if (offset === -1 || !copies.spend(length)) {
+  if (offset === -1) {
+    ring?.want();
     history.cells[HISTORY_CELL.COPIES_HELD] += datagrams * delayed.left[place];
     return;
   }

@@ -22,7 +22,7 @@ export function beginRun(lane: LaneContext, batch: OutboundBatch, peer: LanePeer
   if (batch.marks !== marks || batch.ring !== ring) closeGroup(lane, batch);
   batch.marks = marks;
   batch.hasHistory ||= history !== null;
-  batch.hasWatch ||= history !== null && history.sealedWatch !== null;
+  if ((marks & SEND_MARK.DATA) !== 0 && history?.sealedWatch) batch.hasWatch = true;
   if (ring !== null) useRing(lane, batch, ring, first);
   else if (batch.ring !== null) {
     batch.ring = null;
@@ -47,7 +47,7 @@ function dscpAt({ arena }: LaneContext, segment: number): number {
 }
 
 function useRing(lane: LaneContext, batch: OutboundBatch, ring: SentRing, first: number): void {
-  const start = ring.reserve(longestRun(lane, batch, first));
+  const start = ring.reserve(longestRun(lane, batch, first), lane.arena.udpOutLength - batch.outBytes, batch.number);
   // A group is one piece: at the ring's end another begins.
   if (batch.ring === ring && start !== batch.outEnd) closeGroup(lane, batch);
   if (batch.ring === null) batch.roomEnd = batch.outEnd;
@@ -97,7 +97,8 @@ function delayCopies({ arena, ledger }: LaneContext, history: PeerHistory, ring:
   const { words } = arena;
   const { delayed, copies } = history;
   if (delayed === null || copies.later === 0) return;
-  const place = delayed.put(ledger.books[BOOKS.NOW_NS] / 1e6 + copies.delayMs);
+  const isPaid = copies.spend(words[send + UDP_SEND.LENGTH] * copies.later);
+  const place = isPaid ? delayed.put(ledger.books[BOOKS.NOW_NS] / 1e6 + copies.delayMs) : -1;
   if (place === -1) {
     history.cells[HISTORY_CELL.COPIES_HELD] += words[send + UDP_SEND.DATAGRAMS] * copies.later;
     return;

@@ -149,13 +149,13 @@ export class OutboundPath implements MessageSender, MessageTaker {
     const peer = routePacket(this.#lane, packet.ip);
     if (peer === null) ledger.drops[DROP.OUT_NO_ROUTE] += packet.segments;
     else if (isOwnDatagram(arena.view, packet.ip, peer)) ledger.drops[DROP.OUT_LOOP] += packet.segments;
-    else this.#splitAndSeal(peer, this.#isToldToSlowDown(nowNs) ? 1 : 0);
+    else this.#splitAndSeal(peer, this.#isToldToSlowDown(peer, nowNs) ? 1 : 0);
   }
 
-  /** Tells the sender of a TCP super-packet that the TUN queue is long, when it is time to: by a mark, or else true: by the loss of its first segment. */
-  #isToldToSlowDown(nowNs: number): boolean {
+  /** Tells the sender of a TCP super-packet that the queue before the lane, or before the peer's paths, is long, when it is time to: by a mark, or else true: by the loss of its first segment. */
+  #isToldToSlowDown(peer: LanePeer, nowNs: number): boolean {
     const packet = this.#packet;
-    if (!isTcp(packet) || !this.#queue.signals(nowNs)) return false;
+    if (!isTcp(packet) || !(this.#queue.signals(nowNs) || isBacklogLong(peer, nowNs / 1e6))) return false;
     const { ledger, arena } = this.#lane;
     if (markCongestion(packet, arena.view)) {
       ledger.counts[COUNTER.CONGESTION_MARKS] += packet.segments;
@@ -215,6 +215,10 @@ export class OutboundPath implements MessageSender, MessageTaker {
   #tellWatches(): void {
     for (const history of this.#lane.histories) history.sealedWatch?.onSent(history);
   }
+}
+
+function isBacklogLong({ history }: LanePeer, nowMs: number): boolean {
+  return history !== null && history.backlog.signals(history.choice.backlogMs(nowMs), nowMs);
 }
 
 /** Bytes that the reads of a batch brought. */

@@ -43,7 +43,12 @@ const PROBE_LENGTH = 48;
 const OWN_BYTES = PROBE_LENGTH + 32;
 /** What a peer brought is forgotten when it has not probed for so long, ms. */
 const STRANGER_MS = 600_000;
+/** Other queues than this, ms, are told to lanes. */
+const QUEUE_MS = 1;
 const SEEN_LOSS_MS = 5_000;
+const OPENED_MS = 300;
+/** A peer that has probed so lately, ms, says by that where it is. */
+const PROBES_MS = 15_000;
 
 /** What this needs to know of a peer. */
 export interface PathPeer {
@@ -92,6 +97,7 @@ interface Peer {
   ownBytes: number;
   lookedMs: number;
   activeMs: number;
+  openedMs: number;
   probedMs: number;
   told: LanePaths | null;
   toldMs: number;
@@ -169,6 +175,8 @@ export class PathControl {
     if (known === NO_PATH) this.#learnRemote(peer, source, nowMs);
     const path = peer.manager.pathOf(source);
     if (peer.manager.mode === 'follow') {
+      // Lanes that had not heard of paths yet took its first probes for a move.
+      if (nowMs - peer.openedMs < OPENED_MS && peer.manager.slot(path)?.peerCarries === false) return true;
       peer.manager.follow(path, nowMs);
       this.#turnPeer(peer);
       return false;
@@ -265,7 +273,12 @@ export class PathControl {
       blocks: Array.from({ length: lanes }, (_, lane) => laneBlock(memory, lane)),
       manager: new PathManager(managerOptions({ settings: NO_HISTORY, isWanted: false })),
       ...{ remote: this.#options.peer(id)?.endpoint ?? null, capabilities: 0, bytes: 0, ownBytes: 0 },
-      ...{ lookedMs: 0, activeMs: this.#options.nowMs(), probedMs: Number.NEGATIVE_INFINITY },
+      ...{
+        lookedMs: 0,
+        activeMs: this.#options.nowMs(),
+        openedMs: this.#options.nowMs(),
+        probedMs: Number.NEGATIVE_INFINITY,
+      },
       ...{ told: null, toldMs: 0, seen: [] },
     };
     this.#peers.set(id, peer);
@@ -307,6 +320,7 @@ export class PathControl {
   /** The peer has paths, and nothing was asked for here: they are answered and followed. */
   #adopt(id: number): Peer {
     const peer = this.#open(id, `peer ${id}`);
+    peer.probedMs = this.#options.nowMs();
     this.#options.post({ type: 'history', peer: id, settings: NO_HISTORY, memory: peer.memory }, 'all');
     this.#resolve(peer);
     this.#turnPeer(peer);
@@ -317,8 +331,9 @@ export class PathControl {
   #learnRemote(peer: Peer, source: Endpoint, nowMs: number): void {
     const knowsPaths = (peer.capabilities & CAPABILITY.PATHS) !== 0;
     const { paths } = peer.settings;
-    const hasSeveral = peer.manager.figures().length > 1;
-    const follows = paths.length === 0 ? !hasSeveral : !knowsPaths && paths.some(({ endpoint }) => endpoint === null);
+    // A peer that probes from several addresses has as many paths; else it is one that has moved.
+    const probes = nowMs - peer.probedMs < PROBES_MS;
+    const follows = paths.length === 0 ? !probes : !knowsPaths && paths.some(({ endpoint }) => endpoint === null);
     if (follows) {
       peer.remote = source;
       this.#resolve(peer);
@@ -521,9 +536,14 @@ function isOtherChoice(told: LanePaths, { mode, paths, knows }: LanePaths): bool
 
 function hasOtherFigures(told: LanePaths | null, { paths, rttMs, loss }: LanePaths): boolean {
   if (told === null || differs(told.rttMs, rttMs) || Math.abs(told.loss - loss) >= 0.0002) return true;
-  return paths.some(({ rateBytesPerMs, delayMs }, at) => {
+  return paths.some(({ rateBytesPerMs, delayMs, queueMs }, at) => {
     const before = told.paths[at];
-    return before === undefined || differs(before.rateBytesPerMs, rateBytesPerMs) || differs(before.delayMs, delayMs);
+    return (
+      before === undefined ||
+      differs(before.rateBytesPerMs, rateBytesPerMs) ||
+      differs(before.delayMs, delayMs) ||
+      Math.abs(before.queueMs - queueMs) > QUEUE_MS
+    );
   });
 }
 

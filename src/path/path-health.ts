@@ -42,6 +42,8 @@ export interface PathAnswer {
 /** What an answer says in the light of what was sent: between an earlier probe and this one. */
 export interface Delivery {
   readonly spanMs: number;
+  /** The same between their arrivals at the peer: longer while a queue on the path grows. */
+  readonly arrivedSpanMs: number;
   readonly sentDatagrams: number;
   readonly sentBytes: number;
   /** Never more than was sent by now. */
@@ -72,6 +74,7 @@ const CHANCE = 1e-6;
 const LOSS_SHARE = 1 / 32;
 const OUTSTANDING_MAX = 64;
 const OUTSTANDING_MS = 5_000;
+const INFLATION_RTTS = 3;
 const RTT_WINDOW_MS = 20_000;
 const HISTORY_MAX = 128;
 const HISTORY_MS = 10_000;
@@ -91,6 +94,8 @@ interface Outstanding {
 /** What was sent when a probe left, and what had arrived by then. */
 interface Sample {
   readonly atMs: number;
+  /** When the answer came, less what the peer held it: how far apart two probes arrived shows in it. */
+  readonly arrivedMs: number;
   readonly sentDatagrams: number;
   readonly sentBytes: number;
   readonly arrivedDatagrams: number;
@@ -101,7 +106,7 @@ export class PathHealth {
   #state: PathState = 'unknown';
   #rttMs: number | null = null;
   #deviationMs = 0;
-  #lastRttMs = 0;
+  #lastRttsMs: readonly number[] = [];
   readonly #least: SlidingLeast = new SlidingLeast(RTT_WINDOW_MS);
   #outstanding: Outstanding[] = [];
   #samples: Sample[] = [];
@@ -130,9 +135,13 @@ export class PathHealth {
     return this.#least.value;
   }
 
-  /** How much longer than the least the last round trip took, ms: what waits on the path, about. */
+  /**
+   * How much longer than the least the last round trips took, ms: what waits on the path, about. The quickest of a few counts,
+   * for some took longer because this machine, or the peer's, was busy.
+   */
   get inflationMs(): number {
-    return this.#lastRttMs - (this.#least.value ?? this.#lastRttMs);
+    const quickest = Math.min(...this.#lastRttsMs);
+    return this.#lastRttsMs.length === 0 ? 0 : quickest - (this.#least.value ?? quickest);
   }
 
   /** Since when it has been alive without a break, ms. */
@@ -201,7 +210,7 @@ export class PathHealth {
     this.#misses = 0;
     this.#answers += 1;
     if (this.#state === 'unknown' || (this.#state === 'dead' && this.#answers > 1)) this.#live(atMs);
-    return this.#deliver(probe, answer, traffic);
+    return this.#deliver(probe, answer, traffic, atMs - answer.heldUs / 1_000);
   }
 
   /** A probe is due at once. */
@@ -213,6 +222,7 @@ export class PathHealth {
   reset(state: PathState): void {
     this.#state = state;
     this.#rttMs = null;
+    this.#lastRttsMs = [];
     this.#least.clear();
     this.#outstanding = [];
     this.#samples = [];
@@ -280,11 +290,11 @@ export class PathHealth {
     this.#deviationMs =
       this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
     this.#rttMs = this.#rttMs === null ? rttMs : 0.875 * this.#rttMs + 0.125 * rttMs;
-    this.#lastRttMs = rttMs;
+    this.#lastRttsMs = [...this.#lastRttsMs, rttMs].slice(-INFLATION_RTTS);
     this.#least.add(rttMs, nowMs);
   }
 
-  #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic): Delivery {
+  #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic, arrivedMs: number): Delivery {
     const last = this.#samples.at(-1);
     // A peer that counts anew, or never so much came: what it says counts from here on.
     if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes))
@@ -292,7 +302,7 @@ export class PathHealth {
     const base = this.#samples.at(-1);
     const { sentDatagrams, sentBytes } = probe.traffic;
     const sample: Sample = {
-      ...{ atMs: probe.sentMs, sentDatagrams, sentBytes },
+      ...{ atMs: probe.sentMs, arrivedMs, sentDatagrams, sentBytes },
       arrivedDatagrams: believed(answer.datagrams, base?.arrivedDatagrams, base?.sentDatagrams, now.sentDatagrams),
       arrivedBytes: believed(answer.bytes, base?.arrivedBytes, base?.sentBytes, now.sentBytes),
     };
@@ -311,7 +321,10 @@ export class PathHealth {
   }
 }
 
-const NO_DELIVERY: Delivery = { spanMs: 0, sentDatagrams: 0, sentBytes: 0, deliveredDatagrams: 0, deliveredBytes: 0 };
+const NO_DELIVERY: Delivery = {
+  ...{ spanMs: 0, arrivedSpanMs: 0, sentDatagrams: 0, sentBytes: 0 },
+  ...{ deliveredDatagrams: 0, deliveredBytes: 0 },
+};
 
 /** What arrived since the base cannot be more than was sent since then. */
 function believed(told: number, baseTold: number | undefined, baseSent: number | undefined, sentNow: number): number {
@@ -322,6 +335,7 @@ function believed(told: number, baseTold: number | undefined, baseSent: number |
 function between(from: Sample, to: Sample): Delivery {
   return {
     spanMs: to.atMs - from.atMs,
+    arrivedSpanMs: Math.max(0, to.arrivedMs - from.arrivedMs),
     sentDatagrams: to.sentDatagrams - from.sentDatagrams,
     sentBytes: to.sentBytes - from.sentBytes,
     deliveredDatagrams: Math.max(0, to.arrivedDatagrams - from.arrivedDatagrams),

@@ -369,7 +369,7 @@ function becomeProbed(slot: PathSlot): void {
 function lanePathOf({ path, endpoint, isBound, isPresent, use, rate, health }: PathSlot): LanePath[] {
   if (endpoint === null || !isPresent) return [];
   const delayMs = (health.leastRttMs ?? 0) / 2;
-  return [{ path, endpoint, isBound, use, rateBytesPerMs: rate.bytesPerMs, delayMs }];
+  return [{ path, endpoint, isBound, use, rateBytesPerMs: rate.bytesPerMs, delayMs, queueMs: health.inflationMs }];
 }
 
 function isSamePath(left: ResolvedPath, right: ResolvedPath): boolean {

@@ -1,8 +1,9 @@
 /**
- * A path's capacity, estimated from what the peer says arrived: as long as nothing tells of congestion it is what was believed,
- * and more where that is nearly used; when datagrams get lost, or wait, it is what came through, and a little less, so that
- * the queue on the path empties. What a peer says never counts for more than was sent: one that lies cannot raise the estimate
- * above that for long. Pure.
+ * A path's capacity, estimated from what the peer says arrived. A path that is full delivers at its capacity, however much is
+ * sent; one that is not full delivers less. So the most that came through in any step of late is the capacity, once
+ * something told of congestion: round trips that grow, or more loss than the path has anyway. Before that it is unknown.
+ * Nearly used without congestion, the estimate grows, for the path may have got faster. What a peer says never counts for
+ * more than was sent: one that lies cannot raise the estimate above that. Pure.
  */
 import type { Delivery } from './path-health.ts';
 import { SlidingLeast } from './sliding-least.ts';
@@ -12,14 +13,19 @@ const INFLATION_MS = 15;
 /** Loss so much above what the path loses anyway tells of congestion. */
 const LOSS = 0.01;
 const LOSS_WINDOW_MS = 10_000;
-const SPAN_MS = 90;
-/** Of what came through while the path was congested. */
-const DRAIN = 0.95;
+/** Of a step: long enough that what is inexact about its length is little. */
+const SPAN_MS = 180;
+/** What came through counts so long. */
+const DELIVERED_WINDOW_MS = 4_000;
+/** Nothing told of congestion for so long: the estimate may grow. */
+const CALM_MS = 500;
 /** Least that is left of the estimate in one step. */
-const FALL = 0.7;
-const USED = 0.85;
-/** First steps up, and those after so many in a row. */
-const GROWTH = [1.02, 1.02, 1.04, 1.04, 1.06, 1.06, 1.1] as const;
+const FALL = 0.85;
+/** Of the estimate, step by step, while nothing tells of congestion and at least so much of it is used. */
+const GROWTH = [1.04, 1.04, 1.08, 1.16, 1.3] as const;
+const USED = 0.5;
+/** Steps in a row that tell of congestion, before they count: where capacity is unknown, and where it is known. */
+const SIGNS = { UNKNOWN: 2, KNOWN: 1 } as const;
 /** What is said to have arrived in a step is believed up to so much of the most that was sent in one, of late. */
 const SENT_SHARE_MAX = 1.25;
 /** Bytes per ms; 64 kbit/s. */
@@ -28,13 +34,20 @@ const RATE_LEAST = 8;
 const RATE_BUSY = 16;
 const USED_BUSY = 0.5;
 
-const NOTHING: Delivery = { spanMs: 0, sentDatagrams: 0, sentBytes: 0, deliveredDatagrams: 0, deliveredBytes: 0 };
+const NOTHING: Delivery = {
+  ...{ spanMs: 0, arrivedSpanMs: 0, sentDatagrams: 0, sentBytes: 0 },
+  ...{ deliveredDatagrams: 0, deliveredBytes: 0 },
+};
 
 export class PathRate {
   #rate: number;
   #pending: Delivery = NOTHING;
-  #steps = 0;
   readonly #usualLoss: SlidingLeast = new SlidingLeast(LOSS_WINDOW_MS);
+  /** Of negative rates: the most that came through. */
+  readonly #delivered: SlidingLeast = new SlidingLeast(DELIVERED_WINDOW_MS);
+  #signs = 0;
+  #grown = 0;
+  #congestedMs = Number.NEGATIVE_INFINITY;
   /** Most that was sent in a step, bytes per ms; fades. */
   #sentMost = 0;
 
@@ -59,35 +72,43 @@ export class PathRate {
     const loss = Math.max(0, 1 - sum.deliveredDatagrams / sum.sentDatagrams);
     const usual = this.#usualLoss.value ?? 0;
     this.#usualLoss.add(loss, nowMs);
-    const delivered = Math.min(sum.deliveredBytes / sum.spanMs, SENT_SHARE_MAX * this.#sentMost);
+    // Probes that arrive closer together than they were sent say that a queue before them has gone: nothing of rates.
+    const spanMs = Math.max(sum.arrivedSpanMs, sum.spanMs / 2);
+    const delivered = Math.min(sum.deliveredBytes / spanMs, SENT_SHARE_MAX * this.#sentMost);
+    this.#delivered.add(-delivered, nowMs);
     // Who sends little is not who fills the path.
     const isBusy = sent > Math.max(RATE_BUSY, USED_BUSY * this.#rate);
-    this.#step(delivered, isBusy && (inflationMs > INFLATION_MS || loss > LOSS + 1.5 * usual));
+    this.#signs = isBusy && (inflationMs > INFLATION_MS || loss > LOSS + 1.5 * usual) ? this.#signs + 1 : 0;
+    if (this.#signs >= (this.#rate === 0 ? SIGNS.UNKNOWN : SIGNS.KNOWN)) this.#congestedMs = nowMs;
+    this.#step(delivered, nowMs);
   }
 
   /** Nothing is known any more. */
   reset(first = 0): void {
     this.#rate = first;
     this.#pending = NOTHING;
-    this.#steps = 0;
     this.#sentMost = 0;
+    this.#signs = 0;
+    this.#grown = 0;
+    this.#congestedMs = Number.NEGATIVE_INFINITY;
     this.#usualLoss.clear();
+    this.#delivered.clear();
   }
 
-  #step(delivered: number, isCongested: boolean): void {
-    if (isCongested) {
-      this.#steps = 0;
-      this.#rate = Math.max(RATE_LEAST, DRAIN * delivered, FALL * this.#rate);
-    } else if (this.#rate > 0 && delivered > USED * this.#rate) {
-      this.#rate *= GROWTH[Math.min(this.#steps, GROWTH.length - 1)];
-      this.#steps += 1;
-    } else this.#steps = 0;
+  #step(delivered: number, nowMs: number): void {
+    const isCongested = this.#congestedMs === nowMs;
+    const grows =
+      !isCongested && this.#rate > 0 && nowMs - this.#congestedMs > CALM_MS && delivered > USED * this.#rate;
+    if (isCongested) this.#rate = Math.max(RATE_LEAST, FALL * this.#rate, -(this.#delivered.value ?? 0));
+    else if (grows) this.#rate *= GROWTH[Math.min(this.#grown, GROWTH.length - 1)];
+    this.#grown = grows ? this.#grown + 1 : 0;
   }
 }
 
 function added(left: Delivery, right: Delivery): Delivery {
   return {
     spanMs: left.spanMs + right.spanMs,
+    arrivedSpanMs: left.arrivedSpanMs + right.arrivedSpanMs,
     sentDatagrams: left.sentDatagrams + right.sentDatagrams,
     sentBytes: left.sentBytes + right.sentBytes,
     deliveredDatagrams: left.deliveredDatagrams + right.deliveredDatagrams,

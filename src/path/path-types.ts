@@ -44,6 +44,8 @@ export interface LanePath {
   /** Estimated capacity, bytes per ms, and one-way delay, ms: for `weighted`. */
   readonly rateBytesPerMs: number;
   readonly delayMs: number;
+  /** What waits on the path by the last round trip, ms. */
+  readonly queueMs: number;
 }
 
 /** What a lane is told of a peer's paths. */

@@ -95,8 +95,16 @@ describe('a gap watch', () => {
     const watch = openWatch();
     expect(watch.advance(2 ** 40, 0)).toBe(2 ** 40 - GAPS_MAX);
     expect([watch.missing, watch.oldest]).toEqual([GAPS_MAX, 2 ** 40 - GAPS_MAX]);
-    expect(watch.advance(2 ** 41, 0)).toBe(2 ** 41 - 2 ** 40 - 1);
+    expect(watch.advance(2 ** 41, 64)).toBe(2 ** 41 - 2 ** 40 - 1);
     expect(watch.missing).toBe(GAPS_MAX);
+  });
+
+  it('takes up 64 a millisecond of a peer that leaps with each message, after a first burst', () => {
+    const watch = openWatch();
+    for (let leap = 1; leap <= 10; leap += 1) watch.advance(leap * 100_000, 0);
+    expect(watch.missing).toBe(0);
+    watch.advance(1_100_000, 2);
+    expect([watch.missing, watch.oldest]).toEqual([128, 1_100_000 - 128]);
   });
 
   it('asks for what three newer ones passed, at once where nothing comes out of order', () => {

@@ -175,6 +175,8 @@ describe('a lane beside others', () => {
     lane.pass(1_000);
     expect(lane.reports).toEqual([]);
     expect(lane.cells()).toEqual({ EXPECTED: 6 });
+    lane.record(keypair, [8_192 + 63]);
+    expect(lane.cell('LOST')).toBe(61);
   });
 });
 

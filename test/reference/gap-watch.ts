@@ -18,6 +18,9 @@ export class ReferenceGapWatch {
   /** What came keeps its place until all before it is settled. */
   #entries: Gap[] = [];
   expected: number;
+  /** Counters that may be added: 64 more each ms. */
+  #room = GAPS_MAX;
+  #roomMs = 0;
 
   constructor(expected: number) {
     this.expected = expected;
@@ -36,7 +39,10 @@ export class ReferenceGapWatch {
     const before = this.gaps.length + counter - this.expected;
     const inWindow = ({ counter: gap }: Gap): boolean => counter - gap <= WINDOW;
     const news: Gap[] = [];
-    for (let gap = Math.max(this.expected, counter - GAPS_MAX); gap < counter; gap += 1)
+    const room = counter > this.expected ? this.#roomAt(nowMs) : 0;
+    const first = Math.max(this.expected, counter - Math.floor(room));
+    if (counter > this.expected) this.#room = room - (counter - first);
+    for (let gap = first; gap < counter; gap += 1)
       news.push({ counter: gap, sinceMs: nowMs, shownBy: counter, firstAskedMs: 0, askedMs: 0, isFilled: false });
     this.expected = counter + 1;
     this.#entries = this.#trimmed([...this.#trimmed(this.#entries.filter(inWindow)), ...news].slice(-GAPS_MAX));
@@ -54,6 +60,12 @@ export class ReferenceGapWatch {
     const before = this.gaps.length;
     this.#entries = this.#trimmed(this.#entries.filter(({ sinceMs }) => sinceMs > untilMs));
     return before - this.gaps.length;
+  }
+
+  #roomAt(nowMs: number): number {
+    const room = Math.min(GAPS_MAX, this.#room + (nowMs - this.#roomMs) * 64);
+    this.#roomMs = nowMs;
+    return room;
   }
 
   #trimmed(entries: readonly Gap[]): Gap[] {

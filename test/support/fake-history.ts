@@ -33,7 +33,16 @@ export function pathEndpoint(path: number): Endpoint {
 
 /** A path in the slot, with its endpoint. */
 export function lanePath(path: number, use: LanePath['use'], rest: Partial<LanePath> = {}): LanePath {
-  return { path, endpoint: pathEndpoint(path), isBound: false, use, rateBytesPerMs: 1e6, delayMs: 10, ...rest };
+  return {
+    path,
+    endpoint: pathEndpoint(path),
+    isBound: false,
+    use,
+    rateBytesPerMs: 1e6,
+    delayMs: 10,
+    queueMs: 0,
+    ...rest,
+  };
 }
 
 /** What the control lane says of a peer's paths. */

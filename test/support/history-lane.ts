@@ -29,7 +29,7 @@ export interface HistoryOptions {
 }
 
 export function lanePath(path: number, endpoint: Endpoint): LanePath {
-  return { path, endpoint, isBound: false, use: 'first', rateBytesPerMs: 0, delayMs: 0 };
+  return { path, endpoint, isBound: false, use: 'first', rateBytesPerMs: 0, delayMs: 0, queueMs: 0 };
 }
 
 const PATHS: LanePaths = {
@@ -45,7 +45,7 @@ export class HistoryLane extends FakeLane implements MessageSender {
   readonly reports: SentReport[] = [];
 
   constructor({ settings, paths, lanes = 1 }: HistoryOptions = {}) {
-    super();
+    super({ historiesBytes: 1 << 24 });
     const peer = this.addPeer(0);
     this.history = new PeerHistory(peer, allocateHistoryCells(lanes), 0);
     peer.history = this.history;
@@ -56,7 +56,7 @@ export class HistoryLane extends FakeLane implements MessageSender {
   }
 
   set(settings: Partial<HistorySettings> = {}): void {
-    this.history.settings = { ...NO_HISTORY, retransmitMs: 150, ...settings };
+    this.history.setSettings({ ...NO_HISTORY, retransmitMs: 150, ...settings }, this.context.historyPool);
   }
 
   sendMessage(_peer: unknown, offset: number, length: number): boolean {
@@ -87,15 +87,15 @@ export class HistoryLane extends FakeLane implements MessageSender {
     return counters.map((_, index) => batch.fresh[index] === 1);
   }
 
-  /** Lets time pass, and has done what is due as the lane's loop does. */
-  pass(ms: number): void {
+  /** Lets time pass, and has done what is due as the lane's loop does; `due`: by whom. */
+  pass(ms: number, due: () => void = () => this.history.rx.due(this.context)): void {
     const untilMs = this.addon.nowMs + ms;
     for (;;) {
       const nextMs = Math.max(this.addon.nowMs, this.history.receiveDueMs);
       this.addon.nowMs = Math.min(untilMs, nextMs);
       this.addon.book(this.context.handle, 0);
       if (nextMs > untilMs) return;
-      this.history.rx.due(this.context);
+      due();
     }
   }
 
@@ -103,9 +103,9 @@ export class HistoryLane extends FakeLane implements MessageSender {
     return this.history.cells[HISTORY_CELL[name]];
   }
 
-  /** Those of the peer's cells that are not 0. */
+  /** Those of the peer's totals that are not 0. */
   cells(): Record<string, number> {
-    const names = Object.keys(HISTORY_CELL).filter((name) => name !== 'CELLS') as Exclude<
+    const names = Object.keys(HISTORY_CELL).filter((name) => name !== 'CELLS' && name !== 'RING_BYTES') as Exclude<
       keyof typeof HISTORY_CELL,
       'CELLS'
     >[];

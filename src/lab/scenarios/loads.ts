@@ -38,13 +38,10 @@ export interface Cut {
   readonly seconds: number;
 }
 
-/** Bulk TCP, cubic. */
-export async function bulk({ pair }: Scene, seconds: number, streams: number): Promise<TcpFigures> {
-  const { gigabitsPerSecond, retransmits } = await runTcp(innerRoute(pair, 4), {
-    seconds,
-    streams,
-    congestion: 'cubic',
-  });
+/** Bulk TCP, cubic; the first `omitSeconds` are not counted. */
+export async function bulk(scene: Scene, seconds: number, streams: number, omitSeconds = 0): Promise<TcpFigures> {
+  const load = { seconds, streams, omitSeconds, congestion: 'cubic' };
+  const { gigabitsPerSecond, retransmits } = await runTcp(innerRoute(scene.pair, 4), load);
   return { megabitsPerSecond: gigabitsPerSecond * 1_000, retransmits };
 }
 

@@ -48,7 +48,7 @@ function columnsOf(load: Load, at: number): Column[] {
   if (load.kind === 'bulk')
     return [
       {
-        name: `TCP, ${load.streams === 1 ? '1 stream' : `${load.streams} streams`}, Mbit/s`,
+        name: `TCP, ${load.streams === 1 ? '1 stream' : `${load.streams} streams`}, Mbit/s${load.omitSeconds === undefined ? '' : ` after ${load.omitSeconds} s`}`,
         load: at,
         value: megabits,
       },

@@ -107,7 +107,15 @@ async function measureSubject(
 async function runLoad(scene: Scene, load: Load, time: number): Promise<Sample> {
   const seconds = load.seconds * time;
   if (load.kind === 'bulk')
-    return { kind: 'bulk', figures: await bulk(scene, Math.max(1, Math.round(seconds)), load.streams) };
+    return {
+      kind: 'bulk',
+      figures: await bulk(
+        scene,
+        Math.max(1, Math.round(seconds)),
+        load.streams,
+        Math.round((load.omitSeconds ?? 0) * time),
+      ),
+    };
   if (load.kind === 'steady')
     return { kind: 'steady', figures: await steady(scene, seconds, load.megabits, scaled(load.cut, time)) };
   const cut = load.cut === undefined ? null : scaled(load.cut, time);

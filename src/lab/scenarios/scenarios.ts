@@ -13,7 +13,8 @@ export interface Subject {
 }
 
 export type Load =
-  | { readonly kind: 'bulk'; readonly seconds: number; readonly streams: number }
+  /** `omitSeconds` at the beginning are not counted. */
+  | { readonly kind: 'bulk'; readonly seconds: number; readonly streams: number; readonly omitSeconds?: number }
   | ({ readonly kind: 'stream'; readonly cut?: Cut } & StreamLoad)
   | { readonly kind: 'steady'; readonly seconds: number; readonly megabits: number; readonly cut: Cut };
 
@@ -61,7 +62,7 @@ const paths = (name: string, mode: string, ...settings: string[]): Subject => ({
   a: gigatun(...PATHS, `PathMode = ${mode}`, ...settings),
   b: gigatun(`PathMode = ${mode}`, ...settings),
 });
-const STREAM = { kind: 'stream', seconds: 40, megabits: 5, length: 600 } as const;
+const STREAM = { kind: 'stream', seconds: 25, megabits: 5, length: 600 } as const;
 const noDuplicates = (subject: string, load: number): Expectation => ({ subject, load, figure: 'duplicates', most: 0 });
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -162,8 +163,8 @@ export const SCENARIOS: readonly Scenario[] = [
       ['--delay', '30ms', '--rate', '50mbit', '--queue', '50ms', '--overhead', '0'],
     ],
     loads: [
-      { kind: 'bulk', seconds: 15, streams: 1 },
-      { kind: 'bulk', seconds: 15, streams: 4 },
+      { kind: 'bulk', seconds: 20, streams: 1, omitSeconds: 10 },
+      { kind: 'bulk', seconds: 20, streams: 4, omitSeconds: 10 },
       { kind: 'stream', seconds: 10, megabits: 60, length: 1_200 },
     ],
     subjects: [

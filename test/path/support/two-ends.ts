@@ -103,8 +103,8 @@ export class End {
     if (this.manager.takeHandshakeWish()) this.wishes += 1;
     const paths = this.manager.lanePaths(0);
     const isMoved = paths.mode === 'follow' && this.#first !== this.manager.first;
-    if (isMoved) this.choice.setPaths({ ...paths, paths: paths.paths.filter(({ use }) => use === 'first') });
-    this.choice.setPaths(paths);
+    if (isMoved) this.choice.setPaths({ ...paths, paths: paths.paths.filter(({ use }) => use === 'first') }, nowMs);
+    this.choice.setPaths(paths, nowMs);
     this.#first = this.manager.first;
   }
 
