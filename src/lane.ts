@@ -9,6 +9,7 @@
  * wait, and commands are taken from the port when the eventfd says so.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { closeFec, settleFec } from './history/fec/fec.ts';
 import { PeerHistory } from './history/peer-history.ts';
 import { RINGS_BYTES_MAX } from './history/settings.ts';
 import { HandshakeGate } from './inbound/handshake-gate.ts';
@@ -314,6 +315,7 @@ class Lane {
     peer.history.clock = this.#context.due;
     this.#inbound.releaseOrdered(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
+    settleFec(this.#context, peer.history);
     this.#context.histories.add(peer.history);
   }
 
@@ -327,6 +329,7 @@ class Lane {
     if (peer.history === null) return;
     this.#context.histories.delete(peer.history);
     this.#inbound.releaseOrdered(peer.history);
+    closeFec(peer.history);
     peer.history.close(this.#context.historyPool);
     peer.history = null;
   }

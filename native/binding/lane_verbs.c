@@ -8,12 +8,12 @@
 struct verb {
   const char *name;
   uint32_t words; // arguments between handle and next
-  uint32_t activity;
+  uint32_t activity; // or AS_IS, the present one
   bool returns_count;
   int (*run)(struct lane *lane, const uint32_t *words, struct fault *fault);
 };
 
-enum { WORDS_MAX = 5 };
+enum { WORDS_MAX = 5, AS_IS = ACTIVITY_COUNT };
 
 static const struct verb verbs[] = {
     {"readTun", 5, ACTIVITY_KERN_READ_TUN, true, lane_read_tun},
@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
     {"sendUdp", 2, ACTIVITY_KERN_SEND_UDP, true, lane_send_udp},
     {"seal", 2, ACTIVITY_USER_ENCRYPT, false, lane_seal},
     {"unseal", 2, ACTIVITY_USER_DECRYPT, true, lane_unseal},
+    {"accumulate", 2, AS_IS, false, lane_accumulate},
 };
 
 static bool read_next(napi_env env, napi_value value, uint32_t *next) {
@@ -41,7 +42,7 @@ static napi_value run_verb(napi_env env, napi_callback_info info) {
   struct handle *handle = use_handle(env, arguments[0]);
   if (handle == NULL || !read_next(env, arguments[verb->words + 1], &next)) return NULL;
   struct fault fault;
-  books_switch(&handle->lane.books, verb->activity);
+  if (verb->activity != AS_IS) books_switch(&handle->lane.books, verb->activity);
   int result = verb->run(&handle->lane, words, &fault);
   books_switch(&handle->lane.books, next);
   if (result < 0) throw_fault(env, &fault);

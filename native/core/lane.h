@@ -67,5 +67,6 @@ int lane_receive_udp(struct lane *lane, const uint32_t *arguments, struct fault 
 int lane_send_udp(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_seal(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_unseal(struct lane *lane, const uint32_t *arguments, struct fault *fault);
+int lane_accumulate(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 
 #endif

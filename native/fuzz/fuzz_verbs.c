@@ -41,7 +41,7 @@ static uint32_t arguments_of(const uint8_t *head, uint32_t *arguments) {
   memcpy(&place, head + 1, 2);
   memcpy(&count, head + 3, 2);
   memcpy(&edge, head + 5, 2);
-  uint32_t kind = head[0] % 6, at = place % (2 * SMALL_ARENA), many = count % 2 == 0 ? count % 16 : count;
+  uint32_t kind = head[0] % 7, at = place % (2 * SMALL_ARENA), many = count % 2 == 0 ? count % 16 : count;
   const uint32_t batch[2] = {at, many};
   const uint32_t receive[5] = {head[7] % 8, at, many, edge, count};
   const uint32_t read[5] = {at, many, edge, count, edge};
@@ -52,7 +52,8 @@ static uint32_t arguments_of(const uint8_t *head, uint32_t *arguments) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static verb *const verbs[] = {lane_seal, lane_unseal, lane_send_udp, lane_write_tun, lane_receive_udp, lane_read_tun};
+  static verb *const verbs[] = {lane_seal, lane_unseal, lane_send_udp, lane_write_tun, lane_receive_udp, lane_read_tun,
+                               lane_accumulate};
   if (size < HEAD_BYTES) return 0;
   uint32_t arguments[5] = {0};
   uint32_t kind = arguments_of(data, arguments);

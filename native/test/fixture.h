@@ -32,6 +32,7 @@ void test_tun(void);
 void test_udp(void);
 void test_crypt(void);
 void test_wait(void);
+void test_accumulate(void);
 void test_process(void);
 
 #endif

@@ -60,6 +60,8 @@ export const HISTORY_CELL = {
   REORDER_MAX: 22,
   /** Remade from parity, but not authentic, or not missing any more. */
   REMADE_REFUSED: 23,
+  /** Parity messages that were malformed, of a keypair that the peer has not, or at odds with others of their block. */
+  PARITY_REFUSED: 24,
   /** Copies and repeats that the kernel did not take. */
   AGAIN_FAILED: 20,
   /** Bytes of the ring that keeps what was sent; 0: none. No total. */

@@ -11,9 +11,10 @@ export interface MessageSender {
    * its memory is free again afterwards.
    *
    * @param path path of the peer; NO_PATH for the one by which data goes
+   * @param count messages of that length, 1 when left out, `stride` bytes from one to the next; they leave as a group
    * @returns whether there was a keypair and somewhere to send it
    */
-  sendMessage(peer: LanePeer, offset: number, length: number, path: number): boolean;
+  sendMessage(peer: LanePeer, offset: number, length: number, path: number, count?: number, stride?: number): boolean;
 }
 
 /** Takes the control messages that lanes deal with themselves. They are authentic and new, and nothing else is known of them. */

@@ -7,6 +7,8 @@ import type { InboundBatch } from '../inbound/batch.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 
 export interface ParityReceiver {
+  /** Whether parity came lately, so that what is missing may be remade. */
+  isExpecting(nowMs: number): boolean;
   /**
    * Sealed transport messages `first` to `end` - 1 of the batch, all of one keypair, not yet authentic: their UNSEAL descriptors
    * say where ciphertext and tag lie, which are about to be overwritten; `batch.counters` has their counters.
@@ -16,9 +18,13 @@ export interface ParityReceiver {
   confirm(batch: InboundBatch, keypair: LaneKeypair, first: number, end: number): void;
   /** A parity message (kind 10): its plaintext lies in the arena, `length` bytes with padding, and came over `path`. */
   takeParity(offset: number, length: number, path: number): void;
+  /** Gives memory back; the object is of no use any more. */
+  close(): void;
 }
 
 export interface Injector {
+  /** How many wait for the end of the turn; while there are none, the memory of those before is free. */
+  readonly waiting: number;
   /**
    * Takes a datagram that was remade, from its ciphertext on: `length` bytes with the tag at `offset` of the arena, which must
    * stay as they are until the end of the turn, be writable, and have TRANSPORT_HEADER_LENGTH bytes of the caller's before them.

@@ -302,9 +302,17 @@ export class RxState {
   #setRules(nowMs: number): void {
     const { settings, paths } = this.#history;
     const again = paths.rttMs > 0 ? paths.rttMs * ASK_AGAIN_RTTS : ASK_AGAIN_UNKNOWN_MS;
-    this.#rules.allowanceMs = this.#wait.ms(nowMs, settings.retransmitMs / 2);
+    const waitMs = this.#wait.ms(nowMs, settings.retransmitMs / 2);
+    this.#rules.allowanceMs = Math.max(waitMs, this.#parityMs(nowMs));
     this.#rules.isOrderly = this.#rules.allowanceMs <= REORDER_WAIT_MIN_MS;
     this.#rules.askAgainMs = Math.max(again, ASK_AGAIN_MIN_MS);
+  }
+
+  /** How long parity may take that makes a repeat needless, ms. */
+  #parityMs(nowMs: number): number {
+    const { parityReceiver, settings } = this.#history;
+    const isExpecting = parityReceiver?.isExpecting(nowMs) ?? false;
+    return isExpecting ? Math.min(settings.fec.delayMs, settings.retransmitMs / 2) : 0;
   }
 
   /** Whether the peer is asked for what is missing. */

@@ -73,6 +73,10 @@ export class InboundPath implements Injector {
     return receives;
   }
 
+  get waiting(): number {
+    return this.#remade.count;
+  }
+
   inject(keypair: LaneKeypair, counter: number, offset: number, length: number, path: number): boolean {
     return this.#remade.add(keypair, counter, offset, length, path);
   }

@@ -19,6 +19,7 @@ export const receiveUdp: Addon['receiveUdp'] = addon.receiveUdp;
 export const sendUdp: Addon['sendUdp'] = addon.sendUdp;
 export const seal: Addon['seal'] = addon.seal;
 export const unseal: Addon['unseal'] = addon.unseal;
+export const accumulate: Addon['accumulate'] = addon.accumulate;
 export const setKey: Addon['setKey'] = addon.setKey;
 export const book: Addon['book'] = addon.book;
 export const threadUsage: Addon['threadUsage'] = addon.threadUsage;

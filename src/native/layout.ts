@@ -133,6 +133,18 @@ export const UNSEAL = {
   WORDS: 8,
 } as const;
 
+/** One product to add: the bytes at OUT_OFFSET become the sum of what they are and COEFFICIENT times those at IN_OFFSET, in GF(256). */
+export const ACCUMULATE = {
+  IN_OFFSET: 0,
+  /** Must not overlap what is added. */
+  OUT_OFFSET: 1,
+  /** May be 0. */
+  LENGTH: 2,
+  /** 0 to 255. */
+  COEFFICIENT: 3,
+  WORDS: 4,
+} as const;
+
 /** Ciphers of keys, as `setKey` takes them. */
 export const CIPHER = { CHACHA20_POLY1305: 0, AES_256_GCM: 1, COUNT: 2 } as const;
 

@@ -1,5 +1,5 @@
 /**
- * The typed face of the addon: seventeen verbs, nothing else. Verbs that run on the hot path take a lane handle, byte
+ * The typed face of the addon: eighteen verbs, nothing else. Verbs that run on the hot path take a lane handle, byte
  * offsets into its arena, a count, and `next`: the activity that the books switch to when the verb returns. On entry
  * each verb switches the books to its own activity (in brackets below), so that no switch costs a call of its own.
  *
@@ -145,6 +145,11 @@ export interface Addon {
   seal(handle: LaneHandle, descriptors: number, count: number, next: number): void;
   /** [USER_DECRYPT] Returns how many were good. */
   unseal(handle: LaneHandle, descriptors: number, count: number, next: number): number;
+  /**
+   * [as before] Adds each product, in order: sums of bytes times coefficients over GF(256) with the polynomial 0x11d, of which
+   * forward error correction makes and solves its equations.
+   */
+  accumulate(handle: LaneHandle, descriptors: number, count: number, next: number): void;
   /**
    * Installs a 32-byte key for one of the CIPHERs in a slot (0 to 2^20 - 1); or zeroes it, with null and no cipher.
    * The key is copied, and expanded where its cipher expands keys.

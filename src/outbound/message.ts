@@ -11,25 +11,24 @@ import { type OutboundBatch, RUN } from './batch.ts';
 import { canSend } from './control.ts';
 import { sealWith, usableKeypair } from './seal.ts';
 
-/** Puts one message into an empty batch; false, and nothing done, without a keypair or an endpoint. */
-export function sealMessage(
+/**
+ * Puts `count` messages of equal length, `stride` bytes from one to the next, into an empty batch; false, and nothing done, without
+ * a keypair or an endpoint.
+ */
+export function sealMessages(
   lane: LaneContext,
   batch: OutboundBatch,
   peer: LanePeer,
   offset: number,
   length: number,
   path: number,
+  count: number,
+  stride: number,
 ): boolean {
   const keypair = usableKeypair(lane, peer);
   if (keypair === null || !canSend(peer, path)) return false;
-  const { words, seals } = lane.arena;
-  const seal = seals >> 2;
-  words.fill(0, seal, seal + SEAL.WORDS);
-  words[seal + SEAL.HEAD_OFFSET] = offset;
-  words[seal + SEAL.HEAD_LENGTH] = length;
-  words[seal + SEAL.PAYLOAD_OFFSET] = offset;
-  words[seal + SEAL.CHECKSUM_START] = -1;
-  batch.segments = 1;
+  for (let message = 0; message < count; message += 1) placeMessage(lane, message, offset + message * stride, length);
+  batch.segments = count;
   batch.kind = path === NO_PATH ? RUN.MESSAGE : RUN.NAMED;
   batch.namedPath = path;
   if (!sealWith(lane, batch, keypair, 0)) {
@@ -38,6 +37,16 @@ export function sealMessage(
   }
   // Not data: a peer that has nothing to answer owes no answer.
   batch.runData[0] = 0;
-  lane.ledger.counts[COUNTER.CONTROL_TX] += 1;
+  lane.ledger.counts[COUNTER.CONTROL_TX] += count;
   return true;
+}
+
+function placeMessage({ arena }: LaneContext, message: number, offset: number, length: number): void {
+  const { words, seals } = arena;
+  const seal = (seals >> 2) + message * SEAL.WORDS;
+  words.fill(0, seal, seal + SEAL.WORDS);
+  words[seal + SEAL.HEAD_OFFSET] = offset;
+  words[seal + SEAL.HEAD_LENGTH] = length;
+  words[seal + SEAL.PAYLOAD_OFFSET] = offset;
+  words[seal + SEAL.CHECKSUM_START] = -1;
 }

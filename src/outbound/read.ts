@@ -26,7 +26,7 @@ import { sendDelayed } from './delayed.ts';
 import { closeGroup } from './group.ts';
 import { keepGroups } from './keep.ts';
 import { isOwnDatagram } from './loop.ts';
-import { sealMessage } from './message.ts';
+import { sealMessages } from './message.ts';
 import { QueueControl } from './queue-control.ts';
 import { Repeater } from './repeat.ts';
 import { routePacket } from './route.ts';
@@ -106,8 +106,8 @@ export class OutboundPath implements MessageSender, MessageTaker {
     for (const group of groups) if (sealControl(this.#lane, this.#batch, peer, group, path)) this.#flush();
   }
 
-  sendMessage(peer: LanePeer, offset: number, length: number, path: number): boolean {
-    const isSealed = sealMessage(this.#lane, this.#batch, peer, offset, length, path);
+  sendMessage(peer: LanePeer, offset: number, length: number, path: number, count = 1, stride = 0): boolean {
+    const isSealed = sealMessages(this.#lane, this.#batch, peer, offset, length, path, count, stride);
     if (isSealed) this.#flush();
     return isSealed;
   }

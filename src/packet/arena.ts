@@ -5,7 +5,7 @@
  * The same bytes are seen through several views: bytes, 32-bit words (descriptors) and a DataView (wire fields, which
  * need not be aligned).
  */
-import { ENDPOINT, SEAL, TUN_READ, TUN_WRITE, UDP_RECEIVE, UDP_SEND, UNSEAL } from '../native/layout.ts';
+import { ACCUMULATE, ENDPOINT, SEAL, TUN_READ, TUN_WRITE, UDP_RECEIVE, UDP_SEND, UNSEAL } from '../native/layout.ts';
 
 /** Largest packet that one TUN read can bring: virtio header, 65,535 bytes, and room to align. */
 export const SUPER_PACKET_BYTES_MAX = 65_568;
@@ -32,6 +32,8 @@ export const LIMIT = {
   WRITES: 512,
   /** Pieces of all writes of a batch. */
   PIECES: 1_024,
+  /** Products summed in one call: all datagrams of a full block, for all its parities. */
+  ACCUMULATES: 256,
   /** Longest header (IP with options or extensions, and TCP or UDP) that a segment may have. */
   SEGMENT_HEADER_BYTES: 256,
 } as const;
@@ -63,6 +65,7 @@ export class Arena {
   readonly unseals: number;
   readonly writes: number;
   readonly pieces: number;
+  readonly accumulates: number;
   readonly segmentHeaders: number;
   readonly segmentHeadersLength: number;
   readonly tunIn: number;
@@ -92,6 +95,7 @@ export class Arena {
     this.unseals = layout.region(LIMIT.UNSEALS * UNSEAL.WORDS * 4);
     this.writes = layout.region(LIMIT.WRITES * TUN_WRITE.WORDS * 4);
     this.pieces = layout.region(LIMIT.PIECES * 2 * 4);
+    this.accumulates = layout.region(LIMIT.ACCUMULATES * ACCUMULATE.WORDS * 4);
     this.segmentHeadersLength = LIMIT.SEALS * 128;
     this.segmentHeaders = layout.region(this.segmentHeadersLength);
     // Each read starts at a multiple of 16.

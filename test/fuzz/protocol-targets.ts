@@ -28,10 +28,13 @@ import { mac1Key, stampMac1 } from '../../src/protocol/mac.ts';
 import { decodeHandshake } from '../../src/protocol/messages.ts';
 import {
   BLOCK_DATAGRAMS_MAX,
+  BLOCK_SPAN,
+  maskCount,
   PARITY_HEADER_LENGTH,
-  parityDatagrams,
   parityFirst,
   parityLength,
+  parityMaskHigh,
+  parityMaskLow,
   parityNumber,
   parityParities,
   writeParity,
@@ -241,10 +244,10 @@ function checkGaps(view: DataView, bytes: Uint8Array): void {
 function checkParity(view: DataView, bytes: Uint8Array): void {
   const length = parityLength(view, 0, bytes.length);
   if (length === 0) return;
-  const datagrams = parityDatagrams(view, 0);
+  const datagrams = maskCount(parityMaskLow(view, 0)) + maskCount(parityMaskHigh(view, 0));
   expectThat(PARITY_HEADER_LENGTH + length <= bytes.length, 'parity beyond the plaintext', () => bytes);
   expectThat(datagrams >= 1 && datagrams <= BLOCK_DATAGRAMS_MAX, 'a block of a size that cannot be', () => bytes);
-  expectThat(Number.isSafeInteger(parityFirst(view, 0) + datagrams), 'counters that cannot be', () => bytes);
+  expectThat(Number.isSafeInteger(parityFirst(view, 0) + BLOCK_SPAN), 'counters that cannot be', () => bytes);
   expectThat(parityNumber(view, 0) < parityParities(view, 0), 'a parity that the block has not', () => bytes);
 }
 
@@ -257,7 +260,7 @@ const LANE_MESSAGES: readonly Uint8Array[] = [
     writeGaps(view, 0, 9, 0, GAPS_RANGES_MAX);
     for (let range = 0; range < GAPS_RANGES_MAX; range += 1) writeGap(view, 0, range, 60 * range, 5);
   }),
-  laneMessage(PARITY_HEADER_LENGTH + 80, (view) => writeParity(view, 0, 5, 2 ** 40, 10, 1, 2, 80)),
+  laneMessage(PARITY_HEADER_LENGTH + 80, (view) => writeParity(view, 0, 5, 2 ** 40, 0x3ff, 1, 1, 2, 80)),
   laneMessage(TAIL_LENGTH, (view) => writeTail(view, 0)),
 ];
 

@@ -71,7 +71,9 @@ describe('the core under sanitizers', () => {
     const { status, stdout, stderr } = spawnSync(program, { encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout.trim().split('\n')).toEqual(
-      ['arena', 'checksum', 'books', 'keys', 'wait', 'tun', 'udp', 'crypt', 'process'].map((name) => `ok ${name}`),
+      ['arena', 'checksum', 'books', 'keys', 'wait', 'tun', 'udp', 'crypt', 'process', 'accumulate'].map(
+        (name) => `ok ${name}`,
+      ),
     );
   });
 });

@@ -145,6 +145,7 @@ const verbs = {
   sendUdp: [handle, column, count, next],
   seal: [handle, column, count, next],
   unseal: [handle, column, count, next],
+  accumulate: [handle, column, count, next],
   setKey: [handle, slot, key, cipher],
   book: [handle, next],
   threadUsage: [array],

@@ -6,6 +6,7 @@
  */
 import { ACTIVITY } from '../../src/ledger/catalog.ts';
 import {
+  ACCUMULATE,
   BOOKS,
   ENDPOINT,
   SEAL,
@@ -27,6 +28,7 @@ import type {
   UdpOpened,
 } from '../../src/native/types.ts';
 import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/packet/endpoint.ts';
+import { slowProduct } from '../reference/galois.ts';
 import { checksumField, onesSum } from '../reference/internet-checksum.ts';
 import { concat } from '../reference/ip.ts';
 
@@ -247,6 +249,14 @@ export class FakeAddon implements Addon {
     return good;
   }
 
+  accumulate(_handle: LaneHandle, descriptors: number, count: number, next: number): void {
+    this.#enter(this.books[BOOKS.ACTIVITY], next);
+    this.#checkColumn(descriptors, count, ACCUMULATE.WORDS);
+    const all = Array.from({ length: count }, (_, product) => (descriptors >> 2) + product * ACCUMULATE.WORDS);
+    for (const at of all) this.#checkProduct(at);
+    for (const at of all) this.#addProduct(at);
+  }
+
   setKey(_handle: LaneHandle, slot: number, ...[key, cipher]: SetKeyArguments): void {
     this.keys.delete(slot);
     this.ciphers.delete(slot);
@@ -374,6 +384,20 @@ export class FakeAddon implements Addon {
     padded.set(packet);
     const tag = fakeTag(this.keys.get(word(SEAL.KEY_SLOT)), word(SEAL.NONCE_LOW), word(SEAL.NONCE_HIGH), padded);
     this.bytes.set(concat([padded, tag]), word(SEAL.OUT_OFFSET));
+  }
+
+  #checkProduct(at: number): void {
+    const [input, out, length, coefficient] = this.words.subarray(at, at + ACCUMULATE.WORDS);
+    this.#check(input, length);
+    this.#check(out, length);
+    if (Math.abs(input - out) < length) throw new RangeError('a product overlaps its sum');
+    if (coefficient < 0 || coefficient > 255) throw new RangeError('a coefficient is from 0 to 255');
+  }
+
+  #addProduct(at: number): void {
+    const [input, out, length, coefficient] = this.words.subarray(at, at + ACCUMULATE.WORDS);
+    for (let byte = 0; byte < length; byte += 1)
+      this.bytes[out + byte] ^= slowProduct(coefficient, this.bytes[input + byte]);
   }
 
   #unsealOne(at: number): boolean {
