@@ -142,7 +142,7 @@ class End {
     const offset = this.#ring.reserve(length, length, datagram.counter);
     this.#ring.commit(offset + length);
     const position = this.#ring.positionOf(offset);
-    this.#ring.indexToAdd(1).add(datagram.counter, position, length, this.#queue.nowMs, 0);
+    this.#ring.indexToAdd(1).add(datagram.counter, position, length, length, this.#queue.nowMs, 0);
     this.#repeats.earn(length);
     this.#transmit(datagram);
   }
