@@ -50,12 +50,12 @@ const PROVEN_PER_SECOND = 2_000;
 const SOURCE_PER_SECOND = 20;
 const SOURCE_BURST = 5;
 const SOURCE_BURST_MIN = 2;
-/** Cookie replies of each lane, 64 bytes for 148: about a quarter of what a core can make and send. */
-const COOKIES_PER_SECOND = 75_000;
-const COOKIES_BURST = 7_500;
-/** Those to addresses that are not fresh, and to one address, which may be forged and hide an honest peer. */
+/** Of a lane: cookie replies to addresses that are not fresh, 64 bytes for 148; checks of their mac2, twice as dear as mac1. */
 const STALE_COOKIES_PER_SECOND = 5_000;
 const STALE_COOKIES_BURST = 1_000;
+const STALE_CHECKS_PER_SECOND = 20_000;
+const STALE_CHECKS_BURST = 2_000;
+/** Cookie replies to one address, which may be forged and hide an honest peer. */
 const SOURCE_COOKIES_PER_SECOND = 100;
 const SOURCE_COOKIES_BURST = 20;
 /** An address that was not heard of for this long, or for up to twice as long, is fresh; of common budgets others get this share only. */
@@ -85,7 +85,7 @@ export class HandshakeGate {
   readonly #acquaintances: TotalBudget;
   readonly #proven: TotalBudget;
   readonly #recent: RecentSources;
-  readonly #cookies: TotalBudget = new TotalBudget(COOKIES_PER_SECOND, COOKIES_BURST);
+  readonly #staleChecks: TotalBudget = new TotalBudget(STALE_CHECKS_PER_SECOND, STALE_CHECKS_BURST);
   readonly #staleCookies: TotalBudget = new TotalBudget(STALE_COOKIES_PER_SECOND, STALE_COOKIES_BURST);
   readonly #sourceUnproven: SourceBudget;
   readonly #sourceProven: SourceBudget;
@@ -158,7 +158,7 @@ export class HandshakeGate {
     if (this.#isCalm(nowMs)) return this.#strangers.take(nowMs) ? 'stranger' : 'no';
     const isFresh = this.#recent.mark(hash, nowMs);
     const share = isFresh ? 1 : STALE_SHARE;
-    if (this.#desk.isProven(offset, source))
+    if (this.#isProven(offset, source, isFresh, nowMs))
       return this.#sourceProven.take(hash, nowMs) && this.#proven.take(nowMs, share) ? 'in' : 'no';
     const isKnown = this.#known.has(hash, nowMs);
     const total = isKnown ? this.#acquaintances : this.#strangers;
@@ -167,10 +167,13 @@ export class HandshakeGate {
     return this.#mayAnswer(hash, isFresh, nowMs) ? 'cookie' : 'no';
   }
 
+  #isProven(offset: number, source: number, isFresh: boolean, nowMs: number): boolean {
+    if (!this.#desk.bearsCookie(offset)) return false;
+    return (isFresh || this.#staleChecks.take(nowMs)) && this.#desk.isProven(offset, source);
+  }
+
   #mayAnswer(hash: number, isFresh: boolean, nowMs: number): boolean {
-    return (
-      this.#sourceCookies.take(hash, nowMs) && (isFresh || this.#staleCookies.take(nowMs)) && this.#cookies.take(nowMs)
-    );
+    return this.#sourceCookies.take(hash, nowMs) && (isFresh || this.#staleCookies.take(nowMs)) && this.#desk.hasTime();
   }
 
   #isCalm(nowMs: number): boolean {

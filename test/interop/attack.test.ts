@@ -35,7 +35,7 @@ const KNOCK_SECONDS = 8;
 const KNOCK_MS = 7_000;
 const GROWTH_BYTES_MAX = 24 * 2 ** 20;
 
-tunnelSuite('a flood', ['ping'], () => {
+tunnelSuite('a flood', ['ping', 'nft'], () => {
   let lab: AttackLab;
   let residentAtFirst = 0;
 

@@ -177,12 +177,20 @@ function plan(lab: Lab, count: number): Places {
   lab.connect(attacker, at, { subnet: 1, device: 'vethx' });
   lab.connect(newcomersAt, at, { subnet: 2, device: 'vethn' });
   attacker.ip(`route add local ${SOURCES_PREFIX} dev lo`);
+  deafen(attacker, 'vethx');
   at.ip(`route add ${SOURCES_PREFIX} via 10.99.1.1`);
   const newcomers = Array.from({ length: count }, (_, number) => ({
     privateKey: formatKey(generatePrivateKey()),
     inner: `10.77.1.${number + 1}`,
   }));
   return { pair, attacker, newcomersAt, newcomers, recordedKey: formatKey(generatePrivateKey()) };
+}
+
+/** Who forges addresses hears no answer: it is dropped where it comes in, and costs this machine no more than a wire would. */
+function deafen(attacker: Namespace, device: string): void {
+  const chain = `add chain netdev deaf incoming { type filter hook ingress device "${device}" priority 0; }`;
+  const rules = ['add table netdev deaf', chain, 'add rule netdev deaf incoming meta protocol ip drop'];
+  attacker.runSync(['nft', '-f', '-'], `${rules.join('\n')}\n`);
 }
 
 /** The peers of b besides a. */
