@@ -30,10 +30,11 @@ import { KeyedBlake2s } from '../protocol/keyed-blake2s.ts';
 const REPLIES_MAX = 128;
 /** Address and port in network order: what a cookie is made of. */
 const COOKIE_INPUT_MAX = 18;
-/** Shares of the lane's time, and of its sleep beside that, that go into replies; and how much may be saved up, ns. */
+/** Shares of the lane's time, and of its sleep beside that, that go into replies; and how much may be saved up, ns, for what comes when
+ * the lane has waited for a core. */
 const TIME_SHARE = 0.2;
 const SLEEP_SHARE = 0.5;
-const SAVED_NS_MAX = 20e6;
+const SAVED_NS_MAX = 100e6;
 /** EAGAIN and ENOBUFS. */
 const NO_ROOM: ReadonlySet<number> = new Set([11, 105]);
 

@@ -52,7 +52,7 @@ function addressOf(number: number): Endpoint {
 }
 
 /** Time for cookies that a lane saves up at most. */
-const SAVED_MS = 20;
+const SAVED_MS = 100;
 
 /** One of millions of addresses that somebody writes into his datagrams. */
 function spoofed(number: number): Endpoint {

@@ -3,7 +3,7 @@
  *
  *     a: 10.77.0.1 --TUN--[10.99.0.1]== veth ==[10.99.0.2]
  *     attacker: 100.64.0.0/10 --[10.99.1.1]== veth ==[10.99.1.2]-- b: 10.77.0.2, UDP port 51820
- *     newcomer N: 10.77.1.N --TUN--[10.99.2.1]== veth ==[10.99.2.2]
+ *     newcomer N: 10.77.1.N --TUN--[10.97.1.N]== veth ==[10.99.2.2]
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,6 +21,7 @@ import { type FloodKind, SOURCES_PREFIX } from './flood-kinds.ts';
 const FLOOD_PROGRAM = fileURLToPath(new URL('../../../dist/lab/attack/flood-end.js', import.meta.url));
 const UNREAD_PROGRAM = fileURLToPath(new URL('../../../dist/lab/attack/unread-end.js', import.meta.url));
 const START_MS = 10_000;
+const NEWCOMERS_PREFIX = '10.97.0.0/16';
 /** Beside the tunnel's port: the floor's socket. */
 const UNREAD_PORT = 51_821;
 
@@ -120,6 +121,9 @@ export class AttackLab implements AsyncDisposable {
     if (newcomer === undefined) throw new RangeError('expected fewer newcomers');
     this.#arrived += 1;
     const namespace = this.#newcomersAt;
+    // Nobody was heard of at its address before: that of another newcomer would be an acquaintance's.
+    const outer = outerAddress(this.#arrived);
+    namespace.ip(`addr add ${outer}/32 dev vethn`, `route replace 10.99.2.2 dev vethn src ${outer}`);
     const name = `gtn${process.pid.toString(36)}-${this.#arrived}`;
     const text = newcomerConfig(newcomer, this.pair);
     const subject = await openSubject(this.#lab, { name, namespace, text, program: null });
@@ -178,10 +182,10 @@ function plan(lab: Lab, count: number): Places {
   lab.connect(newcomersAt, at, { subnet: 2, device: 'vethn' });
   attacker.ip(`route add local ${SOURCES_PREFIX} dev lo`);
   deafen(attacker, 'vethx');
-  at.ip(`route add ${SOURCES_PREFIX} via 10.99.1.1`);
+  at.ip(`route add ${SOURCES_PREFIX} via 10.99.1.1`, `route add ${NEWCOMERS_PREFIX} via 10.99.2.1`);
   const newcomers = Array.from({ length: count }, (_, number) => ({
     privateKey: formatKey(generatePrivateKey()),
-    inner: `10.77.1.${number + 1}`,
+    inner: `10.77.${1 + Math.floor(number / 250)}.${1 + (number % 250)}`,
   }));
   return { pair, attacker, newcomersAt, newcomers, recordedKey: formatKey(generatePrivateKey()) };
 }
@@ -193,10 +197,15 @@ function deafen(attacker: Namespace, device: string): void {
   attacker.runSync(['nft', '-f', '-'], `${rules.join('\n')}\n`);
 }
 
+/** Of the newcomer `number`, counted from 1. */
+function outerAddress(number: number): string {
+  return `10.97.${1 + Math.floor((number - 1) / 250)}.${1 + ((number - 1) % 250)}`;
+}
+
 /** The peers of b besides a. */
 function sections({ newcomers, recordedKey }: Places): string {
   const known = newcomers.map(({ privateKey, inner }) => section(privateKey, inner));
-  return ['', ...known, section(recordedKey, '10.77.2.1')].join('\n');
+  return ['', ...known, section(recordedKey, '10.77.255.1')].join('\n');
 }
 
 function section(privateKey: string, inner: string): string {
