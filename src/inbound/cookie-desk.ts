@@ -32,7 +32,7 @@ const REPLIES_MAX = 128;
 const COOKIE_INPUT_MAX = 18;
 /** Shares of the lane's time, and of its sleep beside that, that go into replies; and how much may be saved up, ns, for what comes when
  * the lane has waited for a core. */
-const TIME_SHARE = 0.2;
+const TIME_SHARE = 0.1;
 const SLEEP_SHARE = 0.5;
 const SAVED_NS_MAX = 100e6;
 /** EAGAIN and ENOBUFS. */

@@ -195,7 +195,7 @@ describe('initiations', () => {
       cookies += lane.addon.udpSends.length;
       lane.reset();
     }
-    const allowedMs = SAVED_MS + 0.2 * (lane.addon.nowMs - fromMs) + 0.5 * 200 * asleep;
+    const allowedMs = SAVED_MS + 0.1 * (lane.addon.nowMs - fromMs) + 0.5 * 200 * asleep;
     expect(cookies * costMs).toBeGreaterThan(0.9 * allowedMs);
     expect(cookies * costMs).toBeLessThan(allowedMs + 128 * costMs);
   });

@@ -4,30 +4,23 @@ import { type FloodKind, floodKind } from './flood-kinds.ts';
 import type { Leg } from './leg.ts';
 
 const DROPS_SHOWN = 3;
+const MEMORY = 'RSS before → most → after, MB';
 
 /** The legs of one round: without a flood, the floors by name, and the kinds. */
 export interface Round {
-  readonly none: Leg;
+  /** null where a flood comes alone. */
+  readonly none: Leg | null;
   readonly floors: Readonly<Record<string, Leg>>;
   readonly kinds: readonly { readonly leg: Leg; readonly floor: string }[];
 }
 
 /** One line per kind: medians, and least to most over the rounds. */
 export function attackTable(rounds: readonly Round[], kinds: readonly FloodKind[]): string {
-  const head = [
-    'flood',
-    'datagrams/s',
-    'Gbit/s',
-    'of none',
-    'of the floor',
-    'newcomer in, ms',
-    'RSS before → most → after, MB',
-    'drops',
-  ];
+  const head = ['flood', 'datagrams/s', 'Gbit/s', 'of none', 'of the floor', 'newcomer in, ms', MEMORY, 'drops'];
   return table(head, [...floorRows(rounds), ...kinds.map((kind, at) => kindRow(rounds, kind, at))]);
 }
 
-/** What a flood costs that comes alone: the lane's time on a core per datagram, and what else the process does. */
+/** What a flood costs that comes alone: the lane's time on a core per datagram, what else the process does, and memory. */
 export function aloneTable(rounds: readonly Round[], kinds: readonly FloodKind[]): string {
   const head = [
     'flood',
@@ -37,6 +30,7 @@ export function aloneTable(rounds: readonly Round[], kinds: readonly FloodKind[]
     'lane, cores',
     'rest, cores',
     'cookies/s',
+    MEMORY,
   ];
   const rows = kinds.map(({ name }, at) => {
     const of = (figure: (leg: Leg) => number): string => cell(rounds.map((round) => figure(legOf(round, at))));
@@ -48,6 +42,7 @@ export function aloneTable(rounds: readonly Round[], kinds: readonly FloodKind[]
       of((leg) => leg.laneSeconds / leg.wallSeconds),
       of((leg) => Math.max(0, leg.cpuSeconds - leg.laneSeconds) / leg.wallSeconds),
       of((leg) => leg.cookies / leg.wallSeconds),
+      memoryOf(rounds.map((round) => legOf(round, at))),
     ];
   });
   return table(head, rows);
@@ -55,17 +50,18 @@ export function aloneTable(rounds: readonly Round[], kinds: readonly FloodKind[]
 
 function floorRows(rounds: readonly Round[]): string[][] {
   const [first] = rounds;
-  const none = ['none', '0', cell(rounds.map((round) => round.none.gigabitsPerSecond)), '1', '–'];
+  const alone = rounds.map(noneOf);
+  const none = ['none', '0', cell(alone.map(({ gigabitsPerSecond }) => gigabitsPerSecond)), '1', '–'];
   const rows = Object.keys(first?.floors ?? {}).map((name) => {
-    const legs = rounds.map((round) => ({ leg: round.floors[name] ?? round.none, none: round.none }));
+    const legs = rounds.map((round) => ({ leg: round.floors[name] ?? noneOf(round), none: noneOf(round) }));
     const title = floodKind(name)?.title ?? name;
     return [...figuresOf(`${name}: ${title}`, legs), '–', ...commonOf(legs.map(({ leg }) => leg))];
   });
-  return [[...none, ...commonOf(rounds.map((round) => round.none))], ...rows];
+  return [[...none, ...commonOf(alone)], ...rows];
 }
 
 function kindRow(rounds: readonly Round[], { name, title }: FloodKind, at: number): string[] {
-  const legs = rounds.map((round) => ({ leg: legOf(round, at), none: round.none }));
+  const legs = rounds.map((round) => ({ leg: legOf(round, at), none: noneOf(round) }));
   const ofFloor = rounds.map((round) => legOf(round, at).gigabitsPerSecond / floorFor(round, at).gigabitsPerSecond);
   return [...figuresOf(`${name}: ${title}`, legs), cell(ofFloor), ...commonOf(legs.map(({ leg }) => leg))];
 }
@@ -80,21 +76,29 @@ function figuresOf(title: string, legs: readonly { readonly leg: Leg; readonly n
 }
 
 function commonOf(legs: readonly Leg[]): string[] {
+  const [last] = legs.slice(-1);
+  return [cell(legs.map(({ newcomerMs }) => newcomerMs)), memoryOf(legs), topDrops(last?.drops ?? {})];
+}
+
+function memoryOf(legs: readonly Leg[]): string {
   const [first] = legs;
   const [last] = legs.slice(-1);
   const most = Math.max(...legs.map(({ residentMost }) => residentMost));
-  const megabytes = [first?.residentBefore ?? 0, most, last?.residentAfter ?? 0].map((bytes) =>
-    significant(bytes / 1e6),
-  );
-  return [cell(legs.map(({ newcomerMs }) => newcomerMs)), megabytes.join(' → '), topDrops(last?.drops ?? {})];
+  const bytes = [first?.residentBefore ?? 0, most, last?.residentAfter ?? 0];
+  return bytes.map((one) => significant(one / 1e6)).join(' → ');
+}
+
+function noneOf({ none }: Round): Leg {
+  if (none === null) throw new RangeError('expected a leg without a flood');
+  return none;
 }
 
 function legOf(round: Round, at: number): Leg {
-  return round.kinds[at]?.leg ?? round.none;
+  return round.kinds[at]?.leg ?? noneOf(round);
 }
 
 function floorFor(round: Round, at: number): Leg {
-  return round.floors[round.kinds[at]?.floor ?? ''] ?? round.none;
+  return round.floors[round.kinds[at]?.floor ?? ''] ?? noneOf(round);
 }
 
 /** '0.82 (0.79 – 0.9)', and one figure alone where there is one. */

@@ -52,7 +52,7 @@ async function runRound(
 ): Promise<Round> {
   const leg = (kind: FloodKind | null): Promise<Leg> =>
     runPhase(screen, kind?.name ?? 'none', options.seconds + LEG_SECONDS, () => runLeg(lab, kind, options), describe);
-  const none = await leg(null);
+  const none = options.alone ? null : await leg(null);
   const floorLegs: Record<string, Leg> = {};
   for (const floor of floors) floorLegs[floor.name] = await leg(floor);
   const kinds: { leg: Leg; floor: string }[] = [];
