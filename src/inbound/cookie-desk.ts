@@ -25,6 +25,7 @@ import {
 import { cookieKey } from '../protocol/cookie.ts';
 import { CookieSealer } from '../protocol/cookie-sealer.ts';
 import { KeyedBlake2s } from '../protocol/keyed-blake2s.ts';
+import { RecentSources } from './source-budget.ts';
 
 /** Replies that go out in one call; below LIMIT.SENDS. */
 const REPLIES_MAX = 128;
@@ -35,6 +36,8 @@ const COOKIE_INPUT_MAX = 18;
 const TIME_SHARE = 0.1;
 const SLEEP_SHARE = 0.5;
 const SAVED_NS_MAX = 100e6;
+/** Who was sent a cookie is expected back with it for this long, or for up to twice as long: two retries of a handshake. */
+const EXPECTED_MS = 12_000;
 /** EAGAIN and ENOBUFS. */
 const NO_ROOM: ReadonlySet<number> = new Set([11, 105]);
 
@@ -45,6 +48,7 @@ export class CookieDesk {
   readonly #sealer: CookieSealer = new CookieSealer();
   readonly #input: DataView = new DataView(new ArrayBuffer(COOKIE_INPUT_MAX));
   readonly #cookie: DataView = new DataView(this.#secret.mac.buffer);
+  readonly #expected: RecentSources = new RecentSources(EXPECTED_MS);
   #sealKey: Uint8Array | null = null;
   #secretBornMs = Number.NEGATIVE_INFINITY;
   /** Offsets of the messages to be answered, and words of their sources, in pairs. */
@@ -83,6 +87,11 @@ export class CookieDesk {
     return (view.getInt32(mac2, true) | view.getInt32(mac2 + 4, true)) !== 0 && !this.#isExpired();
   }
 
+  /** Whether the source with this hash was sent a cookie lately. */
+  expects(hash: number): boolean {
+    return this.#expected.has(hash, this.#lane.nowMs());
+  }
+
   /** Whether there is time left for one more answer. */
   hasTime(): boolean {
     const { books } = this.#lane.ledger;
@@ -94,8 +103,9 @@ export class CookieDesk {
     return this.#allowedNs > 0;
   }
 
-  /** Answers an initiation with a cookie when the turn ends; until then the message and its source stay where they are. */
-  answer(offset: number, source: number): void {
+  /** Answers an initiation with a cookie when the turn ends; until then the message and its source (with this hash) stay where they are. */
+  answer(offset: number, source: number, hash: number): void {
+    this.#expected.mark(hash, this.#lane.nowMs());
     this.#pending[2 * this.#replies] = offset;
     this.#pending[2 * this.#replies + 1] = source;
     this.#replies += 1;

@@ -50,11 +50,12 @@ const PROVEN_PER_SECOND = 2_000;
 const SOURCE_PER_SECOND = 20;
 const SOURCE_BURST = 5;
 const SOURCE_BURST_MIN = 2;
-/** Of a lane: cookie replies to addresses that are not fresh, 64 bytes for 148; checks of their mac2, twice as dear as mac1. */
+/** Of a lane: cookie replies to addresses that are not fresh, 64 bytes for 148. */
 const STALE_COOKIES_PER_SECOND = 5_000;
 const STALE_COOKIES_BURST = 1_000;
-const STALE_CHECKS_PER_SECOND = 20_000;
-const STALE_CHECKS_BURST = 2_000;
+/** Of a lane: checks of mac2, twice as dear as mac1, where it comes too soon for a retry, or nobody was sent a cookie lately. */
+const CHECKS_PER_SECOND = 20_000;
+const CHECKS_BURST = 2_000;
 /** Cookie replies to one address, which may be forged and hide an honest peer. */
 const SOURCE_COOKIES_PER_SECOND = 100;
 const SOURCE_COOKIES_BURST = 20;
@@ -85,7 +86,7 @@ export class HandshakeGate {
   readonly #acquaintances: TotalBudget;
   readonly #proven: TotalBudget;
   readonly #recent: RecentSources;
-  readonly #staleChecks: TotalBudget = new TotalBudget(STALE_CHECKS_PER_SECOND, STALE_CHECKS_BURST);
+  readonly #checks: TotalBudget = new TotalBudget(CHECKS_PER_SECOND, CHECKS_BURST);
   readonly #staleCookies: TotalBudget = new TotalBudget(STALE_COOKIES_PER_SECOND, STALE_COOKIES_BURST);
   readonly #sourceUnproven: SourceBudget;
   readonly #sourceProven: SourceBudget;
@@ -125,8 +126,9 @@ export class HandshakeGate {
     if (this.#lane.arena.words[(source >> 2) + ENDPOINT.FAMILY] === 0) drops[DROP.IN_HANDSHAKE_QUEUE] += 1;
     else if (!this.#isForUs(type, offset, length)) drops[DROP.IN_HANDSHAKE_BAD] += 1;
     else {
-      const verdict = this.#judge(type, offset, source >> 2);
-      if (verdict === 'cookie') this.#desk.answer(offset, source >> 2);
+      const hash = hashSource(this.#lane.arena.words, source >> 2, this.#seed);
+      const verdict = this.#judge(type, offset, source >> 2, hash);
+      if (verdict === 'cookie') this.#desk.answer(offset, source >> 2, hash);
       if (verdict === 'cookie' || verdict === 'no') drops[DROP.IN_HANDSHAKE_RATE] += 1;
       else this.#handOver(offset, length, source, verdict === 'in');
     }
@@ -151,14 +153,13 @@ export class HandshakeGate {
     return type !== MESSAGE_RESPONSE || this.#live.has(view.getInt32(offset + RESPONSE.RECEIVER, true));
   }
 
-  #judge(type: number, offset: number, source: number): Verdict {
+  #judge(type: number, offset: number, source: number, hash: number): Verdict {
     const nowMs = this.#lane.nowMs();
-    const hash = hashSource(this.#lane.arena.words, source, this.#seed);
     if (type !== MESSAGE_INITIATION) return this.#sourceAwaited.take(hash, nowMs) ? 'in' : 'no';
     if (this.#isCalm(nowMs)) return this.#strangers.take(nowMs) ? 'stranger' : 'no';
     const isFresh = this.#recent.mark(hash, nowMs);
     const share = isFresh ? 1 : STALE_SHARE;
-    if (this.#isProven(offset, source, isFresh, nowMs))
+    if (this.#isProven(offset, source, hash, isFresh))
       return this.#sourceProven.take(hash, nowMs) && this.#proven.take(nowMs, share) ? 'in' : 'no';
     const isKnown = this.#known.has(hash, nowMs);
     const total = isKnown ? this.#acquaintances : this.#strangers;
@@ -167,9 +168,10 @@ export class HandshakeGate {
     return this.#mayAnswer(hash, isFresh, nowMs) ? 'cookie' : 'no';
   }
 
-  #isProven(offset: number, source: number, isFresh: boolean, nowMs: number): boolean {
+  #isProven(offset: number, source: number, hash: number, isFresh: boolean): boolean {
     if (!this.#desk.bearsCookie(offset)) return false;
-    return (isFresh || this.#staleChecks.take(nowMs)) && this.#desk.isProven(offset, source);
+    const isAwaited = isFresh && this.#desk.expects(hash);
+    return (isAwaited || this.#checks.take(this.#lane.nowMs())) && this.#desk.isProven(offset, source);
   }
 
   #mayAnswer(hash: number, isFresh: boolean, nowMs: number): boolean {

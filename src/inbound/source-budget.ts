@@ -90,12 +90,16 @@ export class RecentSources {
 
   /** Notes that the source with this hash is heard of; whether it was not for one to two periods before. */
   mark(hash: number, nowMs: number): boolean {
+    const isFresh = !this.has(hash, nowMs);
+    this.#present[(hash & (RECENT_BITS - 1)) >> 3] |= 1 << (hash & 7);
+    return isFresh;
+  }
+
+  /** Whether the source with this hash was heard of in this period or in the one before. */
+  has(hash: number, nowMs: number): boolean {
     if (nowMs - this.#sinceMs >= this.#periodMs) this.#turn(nowMs);
     const byte = (hash & (RECENT_BITS - 1)) >> 3;
-    const bit = 1 << (hash & 7);
-    const isFresh = ((this.#present[byte] | this.#past[byte]) & bit) === 0;
-    this.#present[byte] |= bit;
-    return isFresh;
+    return ((this.#present[byte] | this.#past[byte]) & (1 << (hash & 7))) !== 0;
   }
 
   #turn(nowMs: number): void {

@@ -307,6 +307,9 @@ describe('a cookie', () => {
 
   it("cannot be had used up by others: forged messages in its bearer's name do not count for it", () => {
     const stamped = proven(home);
+    lane.addon.nowMs += 5_000;
+    exhaust();
+    lane.addon.nowMs += 100;
     const forged = initiations(500).map((message, at) => {
       message.set(bytesFrom(at + 1, 16), 132);
       return message;
