@@ -37,6 +37,8 @@ const LEAD_MS = 1_000;
 const KNOCK_MS = 5_000;
 /** Or with one that bears a cookie: WireGuard sends the next 5 s to 5 1/3 s after the one before, and one may be lost. */
 const COOKIE_KNOCK_MS = 15_000;
+/** That a newcomer sends in that time. */
+const INITIATIONS_MAX = 3;
 const KNOCK_MS_OF: Readonly<Record<string, number>> = { 'mac1-spoofed': COOKIE_KNOCK_MS };
 const GROWTH_BYTES_MAX = 24 * 2 ** 20;
 
@@ -74,7 +76,8 @@ tunnelSuite('a flood', ['ping', 'nft'], () => {
         const { sent } = await report;
         const dropped = await droppedSince(before, reasons);
         expect(sent).toBeGreaterThan(0);
-        expect(dropped).toBeLessThanOrEqual(sent);
+        // A newcomer's own initiations are among them, where a cookie was the answer.
+        expect(dropped).toBeLessThanOrEqual(sent + INITIATIONS_MAX);
         // Nothing else becomes of them, but for the few that are worth an answer and those that the kernel had no room for.
         expect(dropped, JSON.stringify(await lab.drops())).toBeGreaterThan(sent / 4);
       } finally {
