@@ -57,8 +57,6 @@ export class ControlLane {
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
   #isUp = false;
-  /** Birth of the cookie secret that lanes have, ms. */
-  #cookieSecretBornMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
@@ -156,6 +154,7 @@ export class ControlLane {
   /** The interface is up: persistent keepalives begin. Until then nothing is sent, and nothing that comes counts. */
   goUp(): void {
     this.#isUp = true;
+    this.tellIdentity();
     let at = 0;
     for (const peer of this.peers.values()) {
       this.machine.startPeer(peer.id);
@@ -169,6 +168,7 @@ export class ControlLane {
   goDown(): void {
     this.#isUp = false;
     this.initiations.close();
+    this.tellIdentity();
     for (const peer of this.peers.values()) {
       if (peer.timer !== null) clearTimeout(peer.timer);
       peer.timer = null;
@@ -187,10 +187,12 @@ export class ControlLane {
     this.#options.post({ type: 'forgetSources' }, 'all');
   }
 
-  /** Tells lanes by what messages to us are known. To be said when they run, and whenever our static key changes. */
+  /**
+   * Tells lanes by what messages to us are known: by nothing while the interface is down, when nobody gets an answer. To be
+   * said when they run, and whenever our static key changes.
+   */
   tellIdentity(): void {
-    this.#cookieSecretBornMs = Number.NEGATIVE_INFINITY;
-    this.#options.post({ type: 'identity', mac1Key: this.machine.mac1Key }, 'all');
+    this.#options.post({ type: 'identity', publicKey: this.#isUp ? this.machine.publicKey : null }, 'all');
   }
 
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
@@ -204,7 +206,7 @@ export class ControlLane {
   take(event: LaneEvent, lane: number): void {
     switch (event.type) {
       case 'handshake':
-        this.#takeHandshake(event.message, event.source, event.needsCookie);
+        this.#takeHandshake(event.message, event.source);
         break;
       case 'want':
         this.#wanted(event.peer);
@@ -283,25 +285,15 @@ export class ControlLane {
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
 
-  /** The lane says whether a message must prove its address by a cookie: too many came (paper 5.3). */
-  #takeHandshake(message: Uint8Array, source: Endpoint, needsCookie: boolean): void {
+  /** Under load the lane has looked at the message's cookie, or answered it with one (paper 5.3), and this is what is left. */
+  #takeHandshake(message: Uint8Array, source: Endpoint): void {
     Atomics.sub(this.#options.handshakesPending, 0, 1);
     const now = nowMs();
-    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), needsCookie) : REFUSED;
-    if (needsCookie) this.#tellCookieSecret();
+    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now()) : REFUSED;
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
     this.#carryOut(actions);
     for (const peer of new Set(actions.map((action) => action.peer))) if (peer !== null) this.#evaluateId(peer);
-  }
-
-  /** Lanes must know the cookies of those who come back with one. */
-  #tellCookieSecret(): void {
-    const secret = this.machine.cookieSecret;
-    if (secret === null || secret.bornMs === this.#cookieSecretBornMs) return;
-    this.#cookieSecretBornMs = secret.bornMs;
-    this.#options.post({ type: 'cookieSecret', ...secret }, 'all');
-    secret.key.fill(0);
   }
 
   /** A lane's wish that crossed with a new keypair is void. */

@@ -63,6 +63,7 @@ export class InboundPath {
     for (let receive = 0; receive < receives; receive += 1)
       this.#parse((arena.receives >> 2) + receive * UDP_RECEIVE.WORDS);
     this.#process();
+    this.#gate.flush();
     return receives;
   }
 
