@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
-import { ControlIdentity } from './control-identity.ts';
 import { ControlInitiations } from './control-initiations.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
 import {
@@ -55,7 +54,6 @@ export class ControlLane {
   readonly histories: HistoryControl;
   readonly #options: ControlLaneOptions;
   readonly #sender: ControlSender;
-  readonly identity: ControlIdentity;
   readonly #installs: PendingInstalls;
   readonly initiations: ControlInitiations;
   readonly #peerMemory: Slab;
@@ -87,7 +85,6 @@ export class ControlLane {
       prefersAes,
       indexWatcher,
     });
-    this.identity = new ControlIdentity(this.machine, options.post);
     this.histories = new HistoryControl(options.lanes);
     const transfer = (id: number): Transfer => transferOf(this.peers.get(id)?.cells);
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
@@ -170,7 +167,7 @@ export class ControlLane {
   setPrivateKey(key: Uint8Array | null): void {
     this.initiations.close();
     this.#carryOut(this.machine.setPrivateKey(key, nowMs()));
-    this.identity.tell();
+    this.tellIdentity();
     for (const peer of this.peers.values()) {
       peer.currentBornMs = Number.NEGATIVE_INFINITY;
       this.#evaluate(peer);
@@ -180,6 +177,7 @@ export class ControlLane {
   /** The interface is up: persistent keepalives begin. Until then nothing is sent, and nothing that comes counts. */
   goUp(): void {
     this.#isUp = true;
+    this.tellIdentity();
     let at = 0;
     for (const peer of this.peers.values()) {
       this.machine.startPeer(peer.id);
@@ -194,6 +192,7 @@ export class ControlLane {
   goDown(): void {
     this.#isUp = false;
     this.initiations.close();
+    this.tellIdentity();
     for (const peer of this.peers.values()) {
       if (peer.timer !== null) clearTimeout(peer.timer);
       peer.timer = null;
@@ -217,6 +216,11 @@ export class ControlLane {
     this.paths.placed(peer.id, endpoint);
   }
 
+  /** Tells lanes by what messages to us are known, when they run and when that changes: by nothing while the link is down. */
+  tellIdentity(): void {
+    this.#options.post({ type: 'identity', publicKey: this.#isUp ? this.machine.publicKey : null }, 'all');
+  }
+
   #moveTo(peer: ControlPeer, endpoint: Endpoint): void {
     if (!isSameRemote(peer.endpoint, endpoint)) this.offloads.moved(peer.id);
     peer.endpoint = endpoint;
@@ -228,7 +232,7 @@ export class ControlLane {
   take(event: LaneEvent, lane: number): void {
     switch (event.type) {
       case 'handshake':
-        this.#takeHandshake(event.message, event.source, event.needsCookie);
+        this.#takeHandshake(event.message, event.source);
         break;
       case 'want':
         this.#wanted(event.peer);
@@ -293,12 +297,11 @@ export class ControlLane {
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
 
-  /** The lane says whether a message must prove its address by a cookie: too many came (paper 5.3). */
-  #takeHandshake(message: Uint8Array, source: Endpoint, needsCookie: boolean): void {
+  /** Under load the lane has looked at the message's cookie, or answered it with one (paper 5.3), and this is what is left. */
+  #takeHandshake(message: Uint8Array, source: Endpoint): void {
     Atomics.sub(this.#options.handshakesPending, 0, 1);
     const now = nowMs();
-    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), needsCookie) : REFUSED;
-    if (needsCookie) this.identity.tellCookieSecret();
+    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now()) : REFUSED;
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
     this.#carryOut(actions);

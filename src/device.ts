@@ -181,7 +181,7 @@ class TunnelDevice implements Device {
     }
     if (txQueueLength !== null) linkInfo(descriptors.ofLane(0).tunFd, this.name, txQueueLength);
     for (let index = 0; index < lanes; index += 1) await this.#openLane(index, descriptors);
-    this.#control?.identity.tell();
+    this.#control?.tellIdentity();
     this.configure({ peers: config.peers.map(changeOf) });
     this.#peers?.publish();
     this.#link = this.#openLink(descriptors);
@@ -388,6 +388,7 @@ class TunnelDevice implements Device {
     const { timing, mtu, aead, bookTime } = this.#settings;
     const start: LaneStart = {
       index,
+      lanes: this.#settings.lanes,
       ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#memory.handshakesPending,

@@ -39,12 +39,16 @@ const STAGED_PACKETS = 4 * STAGED_PER_PEER;
 const STAGED_LONG_BYTES = 4_096;
 /** The control lane is told of roaming at most this often, ms. */
 const ROAM_INTERVAL_MS = 100;
+/** Of the queue to the control lane strangers get this share. */
+const STRANGERS_SHARE = 0.75;
 /** Room for a staged packet on top of the MTU. */
 const STAGED_SLACK = 64;
 
 /** What a lane is started with. Descriptors stay the control lane's to close. */
 export interface LaneStart {
   readonly index: number;
+  /** Lanes of the device. */
+  readonly lanes: number;
   readonly tunFd: number;
   readonly udp4Fd: number;
   readonly udp6Fd: number;
@@ -104,7 +108,7 @@ class Lane {
     this.#context = new LaneContext(addon, opened.handle, arena, ledger, start.timing, start.limits, notify);
     this.#outbound = new OutboundPath(this.#context, stagedPacketBytes);
     const live = new LiveIndices(start.liveIndices);
-    this.#gate = new HandshakeGate(this.#context, live, (isWorthy) => this.#admitHandshake(isWorthy));
+    this.#gate = new HandshakeGate(this.#context, start.lanes, live, (isWorthy) => this.#admitHandshake(isWorthy));
     this.#inbound = new InboundPath(this.#context, this.#gate);
     this.#watched = READY.WAKE | READY.TUN | (watchesLink ? READY.LINK : 0);
     this.#watched |= (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
@@ -198,9 +202,9 @@ class Lane {
     ledger.commit();
   }
 
-  /** Half of the queue's places are kept for messages that are worth the work. */
+  /** The last quarter of the queue's places is kept for those who are no strangers. */
   #admitHandshake(isWorthy: boolean): boolean {
-    const max = Atomics.load(this.#handshakesPending, 1) / (isWorthy ? 1 : 2);
+    const max = Atomics.load(this.#handshakesPending, 1) * (isWorthy ? 1 : STRANGERS_SHARE);
     if (Atomics.add(this.#handshakesPending, 0, 1) < max) return true;
     Atomics.sub(this.#handshakesPending, 0, 1);
     return false;
@@ -224,11 +228,7 @@ class Lane {
         this.#context.limits.mtu = command.mtu;
         break;
       case 'identity':
-        this.#gate.setIdentity(command.mac1Key);
-        break;
-      case 'cookieSecret':
-        this.#gate.setCookieSecret(command.key, command.bornMs);
-        command.key.fill(0);
+        this.#gate.setIdentity(command.publicKey);
         break;
       case 'collect':
         collectGarbage();
