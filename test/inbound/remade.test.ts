@@ -24,6 +24,8 @@ beforeEach(() => {
   remakes = [];
   seen = [];
   const receiver: ParityReceiver = {
+    isExpecting: () => true,
+    close: () => undefined,
     keep: ({ counters }, _keypair, first, end) => seen.push(`keep ${Array.from(counters.subarray(first, end))}`),
     confirm: ({ counters, fresh }, _keypair, first, end) =>
       seen.push(`confirm ${Array.from(counters.subarray(first, end))}: ${Array.from(fresh.subarray(first, end))}`),
