@@ -11,7 +11,9 @@ import { SlidingLeast } from './sliding-least.ts';
 /** Round trips so much above the least tell of a queue, ms. */
 const INFLATION_MS = 15;
 /** Loss so much above what the path loses anyway tells of congestion. */
-const LOSS = 0.01;
+const LOSS = 0.03;
+/** Fewer may be missing because what was sent and what came is not counted at the same moment. */
+const MISSING_LEAST = 24;
 const LOSS_WINDOW_MS = 10_000;
 /** Of a step: long enough that what is inexact about its length is little. */
 const SPAN_MS = 180;
@@ -21,17 +23,20 @@ const DELIVERED_WINDOW_MS = 4_000;
 const CALM_MS = 500;
 /** Least that is left of the estimate in one step. */
 const FALL = 0.85;
-/** Of the estimate, step by step, while nothing tells of congestion and at least so much of it is used. */
+/** Of the estimate, step by step, while nothing tells of congestion and it is used. */
 const GROWTH = [1.04, 1.04, 1.08, 1.16, 1.3] as const;
-const USED = 0.5;
+/** Share of the estimate that comes through where it is used: of a small one less, for groups are large beside it. */
+const USED = { SMALL: 0.3, OTHER: 0.85 } as const;
+/** Bytes per ms; 2 Mbit/s. */
+const RATE_SMALL = 250;
 /** Steps in a row that tell of congestion, before they count: where capacity is unknown, and where it is known. */
 const SIGNS = { UNKNOWN: 2, KNOWN: 1 } as const;
 /** What is said to have arrived in a step is believed up to so much of the most that was sent in one, of late. */
 const SENT_SHARE_MAX = 1.25;
 /** Bytes per ms; 64 kbit/s. */
 const RATE_LEAST = 8;
-/** Who sends less than this, bytes per ms, or than this share of the estimate, congests nothing. */
-const RATE_BUSY = 16;
+/** Who sends less than this, bytes per ms, or than this share of the estimate, and of what came through of late, congests nothing. */
+const RATE_BUSY = 62;
 const USED_BUSY = 0.5;
 
 const NOTHING: Delivery = {
@@ -70,6 +75,7 @@ export class PathRate {
     const sent = sum.sentBytes / sum.spanMs;
     this.#sentMost = Math.max(sent, this.#sentMost * 0.97);
     const loss = Math.max(0, 1 - sum.deliveredDatagrams / sum.sentDatagrams);
+    const missing = sum.sentDatagrams - sum.deliveredDatagrams;
     const usual = this.#usualLoss.value ?? 0;
     this.#usualLoss.add(loss, nowMs);
     // Probes that arrive closer together than they were sent say that a queue before them has gone: nothing of rates.
@@ -77,8 +83,10 @@ export class PathRate {
     const delivered = Math.min(sum.deliveredBytes / spanMs, SENT_SHARE_MAX * this.#sentMost);
     this.#delivered.add(-delivered, nowMs);
     // Who sends little is not who fills the path.
-    const isBusy = sent > Math.max(RATE_BUSY, USED_BUSY * this.#rate);
-    this.#signs = isBusy && (inflationMs > INFLATION_MS || loss > LOSS + 1.5 * usual) ? this.#signs + 1 : 0;
+    const most = -(this.#delivered.value ?? 0);
+    const isBusy = sent > Math.max(RATE_BUSY, USED_BUSY * (this.#rate === 0 ? most : Math.min(this.#rate, most)));
+    const isLossy = missing > MISSING_LEAST && loss > LOSS + 1.5 * usual;
+    this.#signs = isBusy && (inflationMs > INFLATION_MS || isLossy) ? this.#signs + 1 : 0;
     if (this.#signs >= (this.#rate === 0 ? SIGNS.UNKNOWN : SIGNS.KNOWN)) this.#congestedMs = nowMs;
     this.#step(delivered, nowMs);
   }
@@ -98,11 +106,18 @@ export class PathRate {
   #step(delivered: number, nowMs: number): void {
     const isCongested = this.#congestedMs === nowMs;
     const grows =
-      !isCongested && this.#rate > 0 && nowMs - this.#congestedMs > CALM_MS && delivered > USED * this.#rate;
+      !isCongested &&
+      this.#rate > 0 &&
+      nowMs - this.#congestedMs > CALM_MS &&
+      delivered > usedShare(this.#rate) * this.#rate;
     if (isCongested) this.#rate = Math.max(RATE_LEAST, FALL * this.#rate, -(this.#delivered.value ?? 0));
     else if (grows) this.#rate *= GROWTH[Math.min(this.#grown, GROWTH.length - 1)];
     this.#grown = grows ? this.#grown + 1 : 0;
   }
+}
+
+function usedShare(rate: number): number {
+  return rate < RATE_SMALL ? USED.SMALL : USED.OTHER;
 }
 
 function added(left: Delivery, right: Delivery): Delivery {

@@ -44,7 +44,7 @@ export interface PathSlot extends ResolvedPath {
 }
 
 /** bytes per ms that a weight of one stands for, as long as nothing is measured. */
-const WEIGHT_BYTES_PER_MS = 1_250;
+const WEIGHT_BYTES_PER_MS = 125;
 const SETTLE_MS = 2_000;
 const SETTLE_MOST_MS = 60_000;
 /** A path that dies within so many ms of taking over again has to wait longer the next time. */

@@ -62,6 +62,12 @@ const paths = (name: string, mode: string, ...settings: string[]): Subject => ({
   a: gigatun(...PATHS, `PathMode = ${mode}`, ...settings),
   b: gigatun(`PathMode = ${mode}`, ...settings),
 });
+/** The same, with a first guess of what each path carries. */
+const weighted = (name: string, ...settings: string[]): Subject => ({
+  name,
+  a: gigatun(`${PATHS[0]} weight=100`, `${PATHS[1]} weight=50`, 'PathMode = weighted', ...settings),
+  b: gigatun('PathMode = weighted', ...settings),
+});
 const STREAM = { kind: 'stream', seconds: 25, megabits: 5, length: 600 } as const;
 const noDuplicates = (subject: string, load: number): Expectation => ({ subject, load, figure: 'duplicates', most: 0 });
 
@@ -169,8 +175,8 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
     subjects: [
       ...BASELINE,
-      paths('gigatun, weighted', 'weighted', 'InOrder = tcp'),
-      paths('gigatun, weighted, Retransmit', 'weighted', 'InOrder = tcp', 'Retransmit = 150ms'),
+      weighted('gigatun, weighted', 'InOrder = tcp'),
+      weighted('gigatun, weighted, Retransmit', 'InOrder = tcp', 'Retransmit = 300ms'),
     ],
     expectations: [
       { subject: 'gigatun, weighted, Retransmit', load: 0, figure: 'megabits', least: 130 },
