@@ -10,6 +10,7 @@ import type { CipherChoice } from './protocol/cipher.ts';
 import type { Timing } from './protocol/constants.ts';
 import type { IndexWatcher } from './protocol/index-table.ts';
 import type { LaneCommand } from './tables/lane-messages.ts';
+import { peerCells, watchedWord } from './tables/peers.ts';
 
 /** A peer to add. */
 export interface PeerPlan {
@@ -81,4 +82,26 @@ export interface ControlPeer {
   hasCipherWarning: boolean;
   /** 0 for off. */
   persistentKeepaliveSeconds: number;
+}
+
+/** A peer as it begins; its cells start at `offset` of `memory`. */
+export function newControlPeer(
+  id: number,
+  { endpoint, persistentKeepaliveSeconds }: PeerPlan,
+  memory: SharedArrayBuffer,
+  offset: number,
+  lanes: number,
+): ControlPeer {
+  return {
+    id,
+    cells: peerCells(memory, offset, lanes + 1),
+    watched: watchedWord(memory, offset),
+    endpoint,
+    endpointSerial: 0,
+    timer: null,
+    currentBornMs: Number.NEGATIVE_INFINITY,
+    nextBornMs: 0,
+    hasCipherWarning: false,
+    persistentKeepaliveSeconds,
+  };
 }

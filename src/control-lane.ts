@@ -7,29 +7,29 @@ import { randomBytes } from 'node:crypto';
 import { formatKey } from './control/key-text.ts';
 import { ControlInitiations } from './control-initiations.ts';
 import { type Install, PendingInstalls } from './control-installs.ts';
-import type { ControlLaneOptions, ControlPeer, PeerPlan, PeerUpdate } from './control-lane-types.ts';
+import {
+  type ControlLaneOptions,
+  type ControlPeer,
+  newControlPeer,
+  type PeerPlan,
+  type PeerUpdate,
+} from './control-lane-types.ts';
+import { openPaths } from './control-paths.ts';
 import { ControlSender } from './control-sender.ts';
+import { warnOfCipher } from './control-warnings.ts';
 import { HistoryControl } from './history/history-control.ts';
 import type { HistorySettings } from './history/settings.ts';
 import { OffloadControl } from './offloads/offload-control.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, isSameEndpoint, isSameRemote } from './packet/endpoint.ts';
-import { PathControl, type PathPeer } from './path/path-control.ts';
-import { type Action, explainFailure } from './protocol/action.ts';
+import type { PathControl } from './path/path-control.ts';
+import type { Action } from './protocol/action.ts';
 import { CIPHER_DEFAULT } from './protocol/cipher.ts';
 import { DeviceMachine } from './protocol/device-machine.ts';
 import { generateKeyPair } from './protocol/x25519.ts';
 import { KeypairPool } from './tables/keypair-pool.ts';
 import type { LaneEvent, PeerEntry } from './tables/lane-messages.ts';
-import {
-  PEER_CELL,
-  peerCells,
-  peerMemoryBytes,
-  type Transfer,
-  timesOf,
-  transferOf,
-  watchedWord,
-} from './tables/peers.ts';
+import { PEER_CELL, peerMemoryBytes, type Transfer, timesOf, transferOf } from './tables/peers.ts';
 import { RetiredThings } from './tables/retired.ts';
 import { Slab } from './tables/slab.ts';
 
@@ -62,8 +62,6 @@ export class ControlLane {
   readonly #keypairMemory: KeypairPool;
   #lastToken = 0;
   #isUp = false;
-  /** Birth of the cookie secret that lanes have, ms. */
-  #cookieSecretBornMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControlLaneOptions) {
     this.#options = options;
@@ -90,7 +88,12 @@ export class ControlLane {
     this.histories = new HistoryControl(options.lanes);
     const transfer = (id: number): Transfer => transferOf(this.peers.get(id)?.cells);
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
-    this.paths = this.#openPaths(options);
+    this.paths = openPaths(options, {
+      ...{ peers: this.peers, offloads: this.offloads, nowMs },
+      isUp: () => this.#isUp,
+      move: (peer, endpoint) => this.#moveTo(peer, endpoint),
+      wantHandshake: (id) => this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now())),
+    });
     this.histories.pathFigures = (id) => this.paths.figures(id);
   }
 
@@ -174,6 +177,7 @@ export class ControlLane {
   /** The interface is up: persistent keepalives begin. Until then nothing is sent, and nothing that comes counts. */
   goUp(): void {
     this.#isUp = true;
+    this.tellIdentity();
     let at = 0;
     for (const peer of this.peers.values()) {
       this.machine.startPeer(peer.id);
@@ -188,6 +192,7 @@ export class ControlLane {
   goDown(): void {
     this.#isUp = false;
     this.initiations.close();
+    this.tellIdentity();
     for (const peer of this.peers.values()) {
       if (peer.timer !== null) clearTimeout(peer.timer);
       peer.timer = null;
@@ -206,15 +211,14 @@ export class ControlLane {
     this.#options.post({ type: 'forgetSources' }, 'all');
   }
 
-  /** Tells lanes by what messages to us are known. To be said when they run, and whenever our static key changes. */
-  tellIdentity(): void {
-    this.#cookieSecretBornMs = Number.NEGATIVE_INFINITY;
-    this.#options.post({ type: 'identity', mac1Key: this.machine.mac1Key }, 'all');
-  }
-
   setEndpoint(peer: ControlPeer, endpoint: Endpoint): void {
     this.#moveTo(peer, endpoint);
     this.paths.placed(peer.id, endpoint);
+  }
+
+  /** Tells lanes by what messages to us are known, when they run and when that changes: by nothing while the link is down. */
+  tellIdentity(): void {
+    this.#options.post({ type: 'identity', publicKey: this.#isUp ? this.machine.publicKey : null }, 'all');
   }
 
   #moveTo(peer: ControlPeer, endpoint: Endpoint): void {
@@ -228,7 +232,7 @@ export class ControlLane {
   take(event: LaneEvent, lane: number): void {
     switch (event.type) {
       case 'handshake':
-        this.#takeHandshake(event.message, event.source, event.needsCookie);
+        this.#takeHandshake(event.message, event.source);
         break;
       case 'want':
         this.#wanted(event.peer);
@@ -281,18 +285,7 @@ export class ControlLane {
     const { publicKey, presharedKey, endpoint, cipher = CIPHER_DEFAULT } = plan;
     const id = this.machine.addPeer(publicKey, { presharedKey, cipher });
     const { memory, offset } = this.#peerMemory.take();
-    const peer: ControlPeer = {
-      id,
-      cells: peerCells(memory, offset, this.#options.lanes + 1),
-      watched: watchedWord(memory, offset),
-      endpoint,
-      endpointSerial: 0,
-      timer: null,
-      currentBornMs: Number.NEGATIVE_INFINITY,
-      nextBornMs: 0,
-      hasCipherWarning: false,
-      persistentKeepaliveSeconds: plan.persistentKeepaliveSeconds,
-    };
+    const peer = newControlPeer(id, plan, memory, offset, this.#options.lanes);
     this.peers.set(id, peer);
     return { peer, entry: { peer: id, memory, offset, endpoint } };
   }
@@ -304,25 +297,15 @@ export class ControlLane {
     else peer.timer = setTimeout(() => this.#evaluate(peer), (at - KEEPALIVES_AT_ONCE) * KEEPALIVE_SPREAD_MS);
   }
 
-  /** The lane says whether a message must prove its address by a cookie: too many came (paper 5.3). */
-  #takeHandshake(message: Uint8Array, source: Endpoint, needsCookie: boolean): void {
+  /** Under load the lane has looked at the message's cookie, or answered it with one (paper 5.3), and this is what is left. */
+  #takeHandshake(message: Uint8Array, source: Endpoint): void {
     Atomics.sub(this.#options.handshakesPending, 0, 1);
     const now = nowMs();
-    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now(), needsCookie) : REFUSED;
-    if (needsCookie) this.#tellCookieSecret();
+    const actions = this.#isUp ? this.machine.receiveHandshake(message, source, now, Date.now()) : REFUSED;
     if (actions.some(({ kind }) => kind === 'failed')) this.#options.ledger.drops[DROP.IN_HANDSHAKE_BAD] += 1;
     this.#countReceived(actions, message.length);
     this.#carryOut(actions);
     for (const peer of new Set(actions.map((action) => action.peer))) if (peer !== null) this.#evaluateId(peer);
-  }
-
-  /** Lanes must know the cookies of those who come back with one. */
-  #tellCookieSecret(): void {
-    const secret = this.machine.cookieSecret;
-    if (secret === null || secret.bornMs === this.#cookieSecretBornMs) return;
-    this.#cookieSecretBornMs = secret.bornMs;
-    this.#options.post({ type: 'cookieSecret', ...secret }, 'all');
-    secret.key.fill(0);
   }
 
   /** A lane's wish that crossed with a new keypair is void. */
@@ -429,17 +412,9 @@ export class ControlLane {
       case 'failed':
         // Shown in the peer's status; messages that were refused are counted where they came in.
         if (action.reason === 'no answer to aes-256-gcm' || action.reason === 'cipher refused')
-          this.#warnOfCipher(action);
+          warnOfCipher(action, this.peers, this.machine, this.#options.log);
         break;
     }
-  }
-
-  /** Said once, and again only after a handshake that succeeded. */
-  #warnOfCipher({ peer: id, reason }: Extract<Action, { kind: 'failed' }>): void {
-    const peer = id === null ? undefined : this.peers.get(id);
-    if (peer === undefined || peer.hasCipherWarning || this.machine.status(peer.id).lastFailure !== reason) return;
-    peer.hasCipherWarning = true;
-    this.#options.log.warn(explainFailure(reason), { peer: formatKey(this.machine.peerPublicKey(peer.id)) });
   }
 
   /** A handshake message that came from where the peer was tells the lanes nothing. */
@@ -501,16 +476,10 @@ export class ControlLane {
     const peer = id === null ? undefined : this.peers.get(id);
     if (peer !== undefined && forgetSource && peer.endpoint?.localAddress)
       this.setEndpoint(peer, { ...peer.endpoint, localAddress: null, localInterface: 0 });
-    const paths = peer === undefined ? null : this.#pathsOf(to, peer.id);
+    const paths = peer === undefined ? null : this.paths.endpointsFor(peer.id, to);
     if (peer !== undefined && paths !== null) for (const path of paths) this.#sendTo(message, path, peer, true);
     else if (peer !== undefined && to === null) this.initiations.send(peer, message, forgetSource);
     else this.#sendTo(message, to, peer);
-  }
-
-  /** Where the paths of a peer that has any say that a handshake message goes. */
-  #pathsOf(to: Endpoint | null, id: number): readonly Endpoint[] | null {
-    if (to === null) return this.paths.handshakeEndpoints(id);
-    return this.paths.knows(id, to) ? [this.paths.answerEndpoint(id, to)] : null;
   }
 
   #sendTo(message: Uint8Array, to: Endpoint | null, peer: ControlPeer | undefined, isPath = false): boolean {
@@ -521,36 +490,6 @@ export class ControlLane {
     const sent = this.#sender.send(message, to, isPath);
     if (sent && peer !== undefined) peer.cells[PEER_CELL.LANE_BYTES + 2 * this.#options.lanes] += message.length;
     return sent;
-  }
-
-  #openPaths({ lanes, log, post }: ControlLaneOptions): PathControl {
-    return new PathControl({
-      ...{ lanes, log, post, nowMs },
-      peer: (id) => this.#pathPeer(id),
-      capabilities: (id) => this.offloads.capabilities(id),
-      offer: (id, capabilities) => this.offloads.offer(id, capabilities),
-      move: (id, endpoint) => {
-        const peer = this.peers.get(id);
-        if (peer !== undefined) this.#moveTo(peer, endpoint);
-      },
-      wantHandshake: (id) => {
-        if (this.#isUp) this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now()));
-      },
-      rest: (id) => {
-        const watched = this.peers.get(id)?.watched;
-        if (watched !== undefined) Atomics.store(watched, 0, 0);
-      },
-    });
-  }
-
-  #pathPeer(id: number): PathPeer | null {
-    const peer = this.peers.get(id);
-    if (peer === undefined) return null;
-    const { endpoint, cells, persistentKeepaliveSeconds } = peer;
-    const { sentBytes, receivedBytes } = transferOf(peer.cells);
-    const bytes = sentBytes + receivedBytes;
-    const unansweredSinceMs = cells[PEER_CELL.UNANSWERED_SINCE_MS];
-    return { isUp: this.#isUp, endpoint, unansweredSinceMs, persistentKeepaliveSeconds, bytes };
   }
 }
 

@@ -6,9 +6,8 @@ import { ENDPOINT, UDP_SEND } from './native/layout.ts';
 import type { LaneHandle } from './native/types.ts';
 import { DROP } from './packet/drop-reason.ts';
 import { type Endpoint, writeEndpoint } from './packet/endpoint.ts';
+import { HANDSHAKE_TRAFFIC_CLASS } from './protocol/constants.ts';
 
-/** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
-const HANDSHAKE_TRAFFIC_CLASS = 0x88;
 /** Longest handshake message, with room. */
 const MESSAGE_BYTES = 256;
 const DESCRIPTOR_OFFSET = MESSAGE_BYTES;

@@ -388,6 +388,7 @@ class TunnelDevice implements Device {
     const { timing, mtu, aead, bookTime } = this.#settings;
     const start: LaneStart = {
       index,
+      lanes: this.#settings.lanes,
       ...descriptors.ofLane(index),
       page: openPage(),
       handshakesPending: this.#memory.handshakesPending,

@@ -25,6 +25,7 @@ import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import type { LanePaths } from './path/path-types.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent, PeerEntry } from './tables/lane-messages.ts';
@@ -38,12 +39,16 @@ const STAGED_PACKETS = 4 * STAGED_PER_PEER;
 const STAGED_LONG_BYTES = 4_096;
 /** The control lane is told of roaming at most this often, ms. */
 const ROAM_INTERVAL_MS = 100;
+/** Of the queue to the control lane strangers get this share. */
+const STRANGERS_SHARE = 0.75;
 /** Room for a staged packet on top of the MTU. */
 const STAGED_SLACK = 64;
 
 /** What a lane is started with. Descriptors stay the control lane's to close. */
 export interface LaneStart {
   readonly index: number;
+  /** Lanes of the device. */
+  readonly lanes: number;
   readonly tunFd: number;
   readonly udp4Fd: number;
   readonly udp6Fd: number;
@@ -103,7 +108,7 @@ class Lane {
     this.#context = new LaneContext(addon, opened.handle, arena, ledger, start.timing, start.limits, notify);
     this.#outbound = new OutboundPath(this.#context, stagedPacketBytes);
     const live = new LiveIndices(start.liveIndices);
-    this.#gate = new HandshakeGate(this.#context, live, (isWorthy) => this.#admitHandshake(isWorthy));
+    this.#gate = new HandshakeGate(this.#context, start.lanes, live, (isWorthy) => this.#admitHandshake(isWorthy));
     this.#inbound = new InboundPath(this.#context, this.#gate);
     this.#watched = READY.WAKE | READY.TUN | (watchesLink ? READY.LINK : 0);
     this.#watched |= (udp4Fd < 0 ? 0 : READY.UDP4) | (udp6Fd < 0 ? 0 : READY.UDP6);
@@ -197,9 +202,9 @@ class Lane {
     ledger.commit();
   }
 
-  /** Half of the queue's places are kept for messages that are worth the work. */
+  /** The last quarter of the queue's places is kept for those who are no strangers. */
   #admitHandshake(isWorthy: boolean): boolean {
-    const max = Atomics.load(this.#handshakesPending, 1) / (isWorthy ? 1 : 2);
+    const max = Atomics.load(this.#handshakesPending, 1) * (isWorthy ? 1 : STRANGERS_SHARE);
     if (Atomics.add(this.#handshakesPending, 0, 1) < max) return true;
     Atomics.sub(this.#handshakesPending, 0, 1);
     return false;
@@ -223,11 +228,7 @@ class Lane {
         this.#context.limits.mtu = command.mtu;
         break;
       case 'identity':
-        this.#gate.setIdentity(command.mac1Key);
-        break;
-      case 'cookieSecret':
-        this.#gate.setCookieSecret(command.key, command.bornMs);
-        command.key.fill(0);
+        this.#gate.setIdentity(command.publicKey);
         break;
       case 'collect':
         collectGarbage();
@@ -297,7 +298,7 @@ class Lane {
         this.#setHistory(peer, command);
         break;
       case 'paths':
-        peer.history?.setPaths(command.paths, this.#context.nowMs());
+        this.#setPaths(peer, command.paths);
         break;
       case 'dropStaged':
         this.#outbound.dropStaged(peer);
@@ -316,6 +317,12 @@ class Lane {
     peer.history.setSettings(settings, this.#context.historyPool);
     settleFec(this.#context, peer.history);
     this.#context.histories.add(peer.history);
+  }
+
+  #setPaths({ history }: LanePeer, paths: LanePaths): void {
+    if (history === null) return;
+    history.setPaths(paths, this.#context.nowMs());
+    this.#outbound.pathsChanged(history);
   }
 
   #dropHistory(peer: LanePeer): void {

@@ -9,7 +9,6 @@ import { openPage } from '../src/ledger/page.ts';
 import { readPage } from '../src/ledger/snapshot.ts';
 import { CIPHER, READY } from '../src/native/layout.ts';
 import { WIREGUARD_TIMING } from '../src/protocol/constants.ts';
-import { mac1Key } from '../src/protocol/mac.ts';
 import { buildAllowedIps } from '../src/tables/allowed-ips.ts';
 import { KeypairMemory } from '../src/tables/keypair-memory.ts';
 import type { LaneCommand, LaneEvent } from '../src/tables/lane-messages.ts';
@@ -63,6 +62,7 @@ function run(steps: readonly (Step | LaneCommand[])[]): LaneEvent[] {
   };
   const start: LaneStart = {
     index: 0,
+    lanes: 1,
     tunFd: 3,
     udp4Fd: 4,
     udp6Fd: -1,
@@ -207,14 +207,14 @@ describe('a lane', () => {
   });
 
   it.each([4_096, 512])(
-    'hands over handshake messages while fewer than %i, as it was told, are on their way',
+    'hands over handshake messages of strangers while fewer than three quarters of %i, as it was told, are on their way',
     (max) => {
       const handshake = genuine(Uint8Array.of(1, 0, 0, 0, ...bytesFrom(1, 144)));
-      const identity: LaneCommand = { type: 'identity', mac1Key: mac1Key(GATE_PUBLIC_KEY) };
-      new Int32Array(handshakesPending).set([max - 1, max]);
+      const identity: LaneCommand = { type: 'identity', publicKey: GATE_PUBLIC_KEY };
+      new Int32Array(handshakesPending).set([0.75 * max - 1, max]);
       const events = run([[identity], fromSocket(handshake, handshake)]);
       expect(events.filter(({ type }) => type === 'handshake').length).toBe(1);
-      expect(new Int32Array(handshakesPending)[0]).toBe(max);
+      expect(new Int32Array(handshakesPending)[0]).toBe(0.75 * max);
       expect(readPage(page, 'lane').drops.IN_HANDSHAKE_QUEUE).toBe(1);
     },
   );

@@ -65,6 +65,11 @@ export class PathChoice {
     this.#freeMs[path] = nowMs + imaginedMs + CORRECTION * (queueMs - imaginedMs);
   }
 
+  /** Whether data may go over the path. */
+  mayUse(path: number): boolean {
+    return path === NO_PATH || this.#usable.subarray(0, this.#usableCount).includes(path);
+  }
+
   /** The path that a group of so many bytes is sent over for the first time. */
   take(bytes: number, nowMs: number): number {
     return this.isWeighted ? this.#soonest(this.#firstCount, NO_PATH, bytes, nowMs) : this.first;

@@ -38,6 +38,8 @@ export class PeerHistory {
   /** This lane's block of the peer's books. */
   readonly cells: Float64Array;
   paths: LanePaths = NO_PATHS;
+  /** A path that carried data and is used no more: what was sent over it last may be lost. NO_PATH once that is dealt with. */
+  leftPath: number = NO_PATH;
   /** ENDPOINT records of the paths, by slot; family 0 where there is none. */
   readonly endpoints: Int32Array = new Int32Array(PATHS_MAX * ENDPOINT.WORDS);
   /** Whether this lane sees all of the peer's counters. */
@@ -131,7 +133,9 @@ export class PeerHistory {
       // A negative interface is one that is used whatever the route says.
       if (isBound) this.endpoints[at + ENDPOINT.LOCAL_INTERFACE] = -endpoint.localInterface;
     }
+    const before = this.choice.first;
     this.choice.setPaths(paths, nowMs);
+    if (before !== this.choice.first && !this.choice.mayUse(before)) this.leftPath = before;
     this.copies.setPaths(paths, this.choice);
     this.repeats.setRtt(paths.rttMs);
     if (!this.sendsTails) this.tails.stop();

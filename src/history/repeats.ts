@@ -71,6 +71,14 @@ export class Repeats {
     return slot;
   }
 
+  /** Notes a repeat that nobody has asked for; false for a datagram that is of no use any more. */
+  volunteer(ring: SentRing, index: SentIndex, slot: number, nowMs: number): boolean {
+    if (!this.#isOfUse(ring, index, slot, nowMs)) return false;
+    index.repeatedMs[slot] = nowMs;
+    index.repeats[slot] += 1;
+    return true;
+  }
+
   #isOfUse(ring: SentRing, index: SentIndex, slot: number, nowMs: number): boolean {
     return (
       ring.offsetOf(index.positions[slot]) !== -1 &&

@@ -17,13 +17,16 @@ const SPAN_BYTES_QUIET = 524_288;
 const QUIET_ROUNDS = 1_024;
 const NONE = -1;
 
-/** What is known of the datagrams of one keypair, in columns by slot: the lower bits of the counter. */
+/**
+ * What is known of the datagrams of one keypair: groups as they were sent, in the order of their counters, so that what nobody
+ * asks for costs little; and, for each datagram that was asked for, a slot (the lower bits of its counter) in columns of their own.
+ */
 export class SentIndex {
   /** Receiver index of the datagrams, int32. */
   remoteIndex = 0;
   /** Highest counter that was added; -1 before the first. */
   newest: number = NONE;
-  readonly counters: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX).fill(NONE);
+  /** By slot, valid once `slotOf` has given it. */
   readonly positions: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
   readonly lengths: Int32Array = new Int32Array(SENT_DATAGRAMS_MAX);
   /** When it was sent first, and when it was repeated last (0: never), CLOCK_MONOTONIC ms. */
@@ -32,30 +35,77 @@ export class SentIndex {
   readonly repeats: Uint8Array = new Uint8Array(SENT_DATAGRAMS_MAX);
   /** Path of its last sending. */
   readonly paths: Int8Array = new Int8Array(SENT_DATAGRAMS_MAX);
+  readonly #counters: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX).fill(NONE);
+  /** Groups that were added; the last SENT_DATAGRAMS_MAX of them are in the columns, group n at n modulo that. */
+  #groups = 0;
+  readonly #firsts: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
+  readonly #groupPositions: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
+  readonly #groupLengths: Int32Array = new Int32Array(SENT_DATAGRAMS_MAX);
+  readonly #strides: Int32Array = new Int32Array(SENT_DATAGRAMS_MAX);
+  readonly #groupMs: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
+  readonly #groupPaths: Int8Array = new Int8Array(SENT_DATAGRAMS_MAX);
 
-  /** Slot of a counter that was added and that no later one has taken, or -1. */
+  /** Slot of a counter, or -1 for one that was not added or is too long ago. */
   slotOf(counter: number): number {
+    if (counter > this.newest || counter <= this.newest - SENT_DATAGRAMS_MAX) return NONE;
     const slot = counter & (SENT_DATAGRAMS_MAX - 1);
-    return this.counters[slot] === counter ? slot : NONE;
+    if (this.#counters[slot] === counter) return slot;
+    const group = this.#groupOf(counter);
+    return group !== NONE && this.#fill(slot, counter, group) ? slot : NONE;
   }
 
-  add(counter: number, position: number, length: number, nowMs: number, path: number): void {
-    const slot = counter & (SENT_DATAGRAMS_MAX - 1);
-    this.counters[slot] = counter;
-    this.positions[slot] = position;
-    this.lengths[slot] = length;
-    this.sentMs[slot] = nowMs;
-    this.repeatedMs[slot] = 0;
-    this.repeats[slot] = 0;
-    this.paths[slot] = path;
-    if (counter > this.newest) this.newest = counter;
+  /**
+   * Adds a group with consecutive counters from `first` on, none lower than those before.
+   *
+   * @param length bytes of all its datagrams
+   * @param stride bytes of each but the last
+   */
+  add(first: number, position: number, length: number, stride: number, nowMs: number, path: number): void {
+    const at = this.#groups & (SENT_DATAGRAMS_MAX - 1);
+    this.#firsts[at] = first;
+    this.#groupPositions[at] = position;
+    this.#groupLengths[at] = length;
+    this.#strides[at] = stride;
+    this.#groupMs[at] = nowMs;
+    this.#groupPaths[at] = path;
+    this.#groups += 1;
+    this.newest = first + Math.ceil(length / stride) - 1;
   }
 
   /** Forgets all, for another keypair. */
   begin(remoteIndex: number): void {
     this.remoteIndex = remoteIndex;
     this.newest = NONE;
-    this.counters.fill(NONE);
+    this.#groups = 0;
+    this.#counters.fill(NONE);
+  }
+
+  /** Place of the last group that begins at or before a counter, or -1. */
+  #groupOf(counter: number): number {
+    let low = Math.max(0, this.#groups - SENT_DATAGRAMS_MAX) - 1;
+    let high = this.#groups;
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.#firsts[middle & (SENT_DATAGRAMS_MAX - 1)] <= counter) low = middle;
+      else high = middle;
+    }
+    return low < Math.max(0, this.#groups - SENT_DATAGRAMS_MAX) ? NONE : low & (SENT_DATAGRAMS_MAX - 1);
+  }
+
+  /** Makes the slot that of a counter; false if the group ends before it. */
+  #fill(slot: number, counter: number, group: number): boolean {
+    const stride = this.#strides[group];
+    const start = (counter - this.#firsts[group]) * stride;
+    const length = Math.min(stride, this.#groupLengths[group] - start);
+    if (length <= 0) return false;
+    this.#counters[slot] = counter;
+    this.positions[slot] = this.#groupPositions[group] + start;
+    this.lengths[slot] = length;
+    this.sentMs[slot] = this.#groupMs[group];
+    this.repeatedMs[slot] = 0;
+    this.repeats[slot] = 0;
+    this.paths[slot] = this.#groupPaths[group];
+    return true;
   }
 }
 
@@ -133,6 +183,11 @@ export class SentRing {
   offsetOf(position: number): number {
     const isThere = position < this.#position && this.#limit - position <= this.bytes;
     return isThere ? this.offset + (position % this.bytes) : NONE;
+  }
+
+  /** The index to which datagrams were added last. */
+  get present(): SentIndex {
+    return this.#current;
   }
 
   /** The index of the keypair with this receiver index, which is the peer's present one: datagrams are added to it. */

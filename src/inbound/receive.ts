@@ -70,6 +70,7 @@ export class InboundPath implements Injector {
       this.#parse((arena.receives >> 2) + receive * UDP_RECEIVE.WORDS);
     this.#process();
     if (this.#remade.count > 0) this.#processRemade();
+    this.#gate.flush();
     return receives;
   }
 

@@ -131,9 +131,16 @@ function noteDatagrams(lane: LaneContext, ring: SentRing, send: number): void {
   const path = words[send + UDP_SEND.PATH];
   const index = ring.indexToAdd(view.getInt32(start + TRANSPORT_RECEIVER_OFFSET, true));
   const position = ring.positionOf(start);
-  for (let at = 0; at < length; at += stride) {
-    index.add(counterAt(view, start + at), position + at, Math.min(stride, length - at), nowMs, path);
-  }
+  const first = counterAt(view, start);
+  const datagrams = words[send + UDP_SEND.DATAGRAMS];
+  // Where another lane took counters in between, each datagram is a group.
+  if (counterAt(view, start + (datagrams - 1) * stride) === first + datagrams - 1)
+    index.add(first, position, length, stride, nowMs, path);
+  else
+    for (let at = 0; at < length; at += stride) {
+      const own = Math.min(stride, length - at);
+      index.add(counterAt(view, start + at), position + at, own, own, nowMs, path);
+    }
 }
 
 /** Transport counter of the datagram at `offset`. */

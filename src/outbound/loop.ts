@@ -17,13 +17,26 @@ const MESSAGE = { TYPE: 0, RECEIVER: 4, LENGTH_MIN: 8, TRANSPORT: 4 } as const;
 
 /** Whether the IP packet at `ip`, whose version and length were checked, is a datagram of ours to this peer. */
 export function isOwnDatagram(view: DataView, ip: number, peer: LanePeer): boolean {
+  if (isDatagramTo(view, ip, peer, peer.endpoint, 0)) return true;
+  return peer.history !== null && isOnPath(view, ip, peer, peer.history.endpoints);
+}
+
+/** Whether it goes to one of the peer's paths, whose ENDPOINT records these are. */
+function isOnPath(view: DataView, ip: number, peer: LanePeer, endpoints: Int32Array): boolean {
+  for (let at = 0; at < endpoints.length; at += ENDPOINT.WORDS)
+    if (isDatagramTo(view, ip, peer, endpoints, at)) return true;
+  return false;
+}
+
+/** As `isOwnDatagram`, for the ENDPOINT record that starts at a word. */
+function isDatagramTo(view: DataView, ip: number, peer: LanePeer, endpoints: Int32Array, at: number): boolean {
   const isIpv4 = view.getUint8(ip) >>> 4 === 4;
   // The last word of the address differs for nearly all packets; words hold bytes as on the wire.
   const last = isIpv4 ? view.getInt32(ip + IPV4.DESTINATION, true) : view.getInt32(ip + IPV6.DESTINATION + 12, true);
-  if (last !== peer.endpoint[isIpv4 ? ENDPOINT.ADDRESS : ENDPOINT.ADDRESS + 3]) return false;
-  if (peer.endpoint[ENDPOINT.FAMILY] !== (isIpv4 ? 4 : 6)) return false;
-  const udp = isIpv4 ? udpOfIpv4(view, ip) : udpOfIpv6(view, ip, peer.endpoint);
-  return udp !== -1 && isMessageTo(view, udp, peer);
+  if (last !== endpoints[at + (isIpv4 ? ENDPOINT.ADDRESS : ENDPOINT.ADDRESS + 3)]) return false;
+  if (endpoints[at + ENDPOINT.FAMILY] !== (isIpv4 ? 4 : 6)) return false;
+  const udp = isIpv4 ? udpOfIpv4(view, ip) : udpOfIpv6(view, ip, endpoints, at);
+  return udp !== -1 && isMessageTo(view, udp, peer, endpoints[at + ENDPOINT.PORT]);
 }
 
 /** Offset of the UDP header, or -1 if there is none or its message does not begin in this packet. */
@@ -35,9 +48,9 @@ function udpOfIpv4(view: DataView, ip: number): number {
 }
 
 /** As `udpOfIpv4`, where the address' last word is known to be the endpoint's. */
-function udpOfIpv6(view: DataView, ip: number, endpoint: Int32Array): number {
+function udpOfIpv6(view: DataView, ip: number, endpoints: Int32Array, at: number): number {
   for (let word = 0; word < 3; word += 1)
-    if (view.getInt32(ip + IPV6.DESTINATION + 4 * word, true) !== endpoint[ENDPOINT.ADDRESS + word]) return -1;
+    if (view.getInt32(ip + IPV6.DESTINATION + 4 * word, true) !== endpoints[at + ENDPOINT.ADDRESS + word]) return -1;
   let next = view.getUint8(ip + IPV6.NEXT_HEADER);
   let udp = ip + IPV6.HEADER_LENGTH;
   const end = udp + view.getUint16(ip + IPV6.PAYLOAD_LENGTH);
@@ -49,11 +62,11 @@ function udpOfIpv6(view: DataView, ip: number, endpoint: Int32Array): number {
   return next !== PROTOCOL.UDP || end < udp + UDP.HEADER_LENGTH + MESSAGE.LENGTH_MIN ? -1 : udp;
 }
 
-function isMessageTo(view: DataView, udp: number, { current, endpoint }: LanePeer): boolean {
+function isMessageTo(view: DataView, udp: number, { current }: LanePeer, port: number): boolean {
   const message = udp + UDP.HEADER_LENGTH;
   return (
     current !== null &&
-    view.getUint16(udp + DESTINATION_PORT) === endpoint[ENDPOINT.PORT] &&
+    view.getUint16(udp + DESTINATION_PORT) === port &&
     view.getUint32(message + MESSAGE.TYPE, true) === MESSAGE.TRANSPORT &&
     view.getInt32(message + MESSAGE.RECEIVER, true) === (current.remoteIndex | 0)
   );

@@ -116,6 +116,11 @@ export class OutboundPath implements MessageSender, MessageTaker {
     this.#repeater.take(history, view, offset, length);
   }
 
+  /** The control lane has told of the peer's paths anew. */
+  pathsChanged(history: PeerHistory): void {
+    this.#repeater.resend(history);
+  }
+
   /** Sends what is due for a peer: copies that waited, tails, parity. */
   sendDue(history: PeerHistory, nowMs: number): void {
     sendDelayed(this.#lane, this.#copies, history, nowMs);
@@ -218,7 +223,7 @@ export class OutboundPath implements MessageSender, MessageTaker {
 }
 
 function isBacklogLong({ history }: LanePeer, nowMs: number): boolean {
-  return history !== null && history.backlog.signals(history.choice.backlogMs(nowMs), nowMs);
+  return history?.backlog.signals(history.choice.backlogMs(nowMs), nowMs) === true;
 }
 
 /** Bytes that the reads of a batch brought. */

@@ -8,9 +8,13 @@ import { SENT_DATAGRAMS_MAX, type SentIndex, type SentRing } from '../history/se
 import type { LaneContext } from '../lane-context.ts';
 import { ACTIVITY } from '../ledger/catalog.ts';
 import { BOOKS } from '../native/layout.ts';
+import { NO_PATH } from '../path/path-types.ts';
 import { gapCount, gapFirst, gapsIndex, gapsRanges } from '../protocol/gaps-message.ts';
 import { AgainColumn } from './again.ts';
 import { SENDING } from './send.ts';
+
+/** What is sent again at once when a path has died, bytes. */
+const RESEND_BYTES_MAX = 262_144;
 
 export class Repeater {
   readonly #lane: LaneContext;
@@ -42,6 +46,28 @@ export class Repeater {
     native.book(handle, this.#next);
   }
 
+  /**
+   * The path that carried data is dead: what was sent over it last is sent again over the one that does now, before the peer
+   * can miss it. Not asked for, so not by the budget, but no more than a burst that a path may be expected to take.
+   */
+  resend(history: PeerHistory): void {
+    const { ring, leftPath, repeats } = history;
+    history.leftPath = NO_PATH;
+    if (ring === null || leftPath === NO_PATH || !history.sendsTails) return;
+    const nowMs = this.#lane.nowMs();
+    const index = ring.present;
+    this.#next = ACTIVITY.USER_CONTROL;
+    for (let counter = oldestOf(index, leftPath); counter <= index.newest; counter += 1) {
+      const slot = index.slotOf(counter);
+      if (slot === -1 || index.paths[slot] !== leftPath || !repeats.volunteer(ring, index, slot, nowMs)) continue;
+      const length = index.lengths[slot];
+      const path = history.choice.take(length, nowMs);
+      index.paths[slot] = path;
+      this.#column.addDatagram(history.peer, ring.offsetOf(index.positions[slot]), length, path, this.#next);
+    }
+    this.#column.send(this.#next);
+  }
+
   /** A report spans no more counters than an index holds, so that looking at one is bounded. */
   #takeRange(history: PeerHistory, ring: SentRing, index: SentIndex, first: number, end: number): void {
     const last = Math.min(end - 1, index.newest);
@@ -58,4 +84,17 @@ export class Repeater {
     index.paths[slot] = path;
     this.#column.addDatagram(history.peer, ring.offsetOf(index.positions[slot]), length, path, this.#next);
   }
+}
+
+/** Counter from which on no more than RESEND_BYTES_MAX were sent over a path. */
+function oldestOf(index: SentIndex, path: number): number {
+  let bytes = 0;
+  let counter = index.newest;
+  for (; counter >= 0; counter -= 1) {
+    const slot = index.slotOf(counter);
+    if (slot === -1) break;
+    if (index.paths[slot] === path) bytes += index.lengths[slot];
+    if (bytes > RESEND_BYTES_MAX) break;
+  }
+  return counter + 1;
 }

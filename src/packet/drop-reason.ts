@@ -64,7 +64,7 @@ const reasons = [
   [
     'IN_HANDSHAKE_RATE',
     'inbound',
-    'A handshake message of right form came while its address, or all addresses together, had sent too many.',
+    'A handshake message of right form came while its address, or all addresses together, had sent too many; a cookie may have answered it.',
   ],
   [
     'IN_HANDSHAKE_BAD',

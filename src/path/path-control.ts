@@ -6,7 +6,7 @@
  */
 import { randomInt } from 'node:crypto';
 import type { Logger } from '../control/log.ts';
-import { HISTORY_CELL, historyCellsBytes, laneBlock, PATH_CELL, pathCells } from '../history/history-cells.ts';
+import { historyCellsBytes, laneBlock } from '../history/history-cells.ts';
 import { type HistorySettings, NO_HISTORY } from '../history/settings.ts';
 import { type Endpoint, isSameEndpoint } from '../packet/endpoint.ts';
 import {
@@ -17,8 +17,9 @@ import {
 } from '../protocol/control-message.ts';
 import type { LaneCommand, LaneEvent } from '../tables/lane-messages.ts';
 import { type LocalAddresses, readLocalAddresses, resolvePath } from './path-addresses.ts';
-import type { PathTraffic } from './path-health.ts';
+import { noteLoss, type PathBooks, seenLoss, trafficOf } from './path-books.ts';
 import { type PathFacts, PathManager, type PathMessage } from './path-manager.ts';
+import { firstOf, hasOtherFigures, isOtherChoice } from './path-news.ts';
 import type { ResolvedPath } from './path-slot.ts';
 import { type LanePaths, NO_PATH, type PathFigures, type PathMode } from './path-types.ts';
 
@@ -43,9 +44,6 @@ const PROBE_LENGTH = 48;
 const OWN_BYTES = PROBE_LENGTH + 32;
 /** What a peer brought is forgotten when it has not probed for so long, ms. */
 const STRANGER_MS = 600_000;
-/** Other queues than this, ms, are told to lanes. */
-const QUEUE_MS = 1;
-const SEEN_LOSS_MS = 5_000;
 const OPENED_MS = 300;
 /** A peer that has probed so lately, ms, says by that where it is. */
 const PROBES_MS = 15_000;
@@ -80,14 +78,13 @@ export interface PathControlOptions {
   readonly local?: () => LocalAddresses;
 }
 
-interface Peer {
+interface Peer extends PathBooks {
   readonly id: number;
   readonly name: string;
   settings: HistorySettings;
   /** Whether configuration asks for histories; else the peer alone does. */
   isWanted: boolean;
   readonly memory: SharedArrayBuffer;
-  readonly blocks: readonly Float64Array[];
   readonly manager: PathManager;
   /** Where the peer is, for paths without an endpoint of their own. */
   remote: Endpoint | null;
@@ -101,7 +98,6 @@ interface Peer {
   probedMs: number;
   told: LanePaths | null;
   toldMs: number;
-  seen: readonly { readonly atMs: number; readonly expected: number; readonly lost: number }[];
 }
 
 type ControlEvent = Extract<LaneEvent, { type: 'control' }>;
@@ -201,21 +197,19 @@ export class PathControl {
     this.#turnPeer(peer);
   }
 
-  /** Endpoints that an initiation goes to, those that are bound to an interface with it negative; null: as without paths. */
-  handshakeEndpoints(id: number): readonly Endpoint[] | null {
+  /**
+   * Where a handshake message goes, endpoints that are bound to an interface with it negative: an initiation (`to` null) over
+   * paths that live, an answer over the path that the question came by. Null: as without paths.
+   */
+  endpointsFor(id: number, to: Endpoint | null): readonly Endpoint[] | null {
     const peer = this.#peers.get(id);
-    if (peer === undefined || peer.settings.paths.length === 0) return null;
-    const { copies } = peer.settings;
-    const copied = copies.count > 1 && (copies.only === null || copies.only.handshake);
-    const paths = peer.manager.handshakePaths(copied, this.#options.nowMs());
-    const endpoints = paths.flatMap((path) => endpointTo(peer.manager, path));
-    return endpoints.length > 0 ? endpoints : null;
-  }
-
-  /** Where a handshake message is answered that came from there: over the same path. */
-  answerEndpoint(id: number, source: Endpoint): Endpoint {
-    const manager = this.#peers.get(id)?.manager;
-    return (manager && endpointTo(manager, manager.pathOf(source))[0]) ?? source;
+    if (peer === undefined) return null;
+    const { manager } = peer;
+    if (to !== null) {
+      const endpoints = endpointTo(manager, manager.pathOf(to));
+      return endpoints.length > 0 ? endpoints : null;
+    }
+    return peer.settings.paths.length === 0 ? null : this.#initiationEndpoints(peer);
   }
 
   /** Whether one of the peer's paths leads there. */
@@ -263,6 +257,14 @@ export class PathControl {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#peers.clear();
+  }
+
+  #initiationEndpoints({ manager, settings }: Peer): readonly Endpoint[] | null {
+    const { count, only } = settings.copies;
+    const copied = count > 1 && (only === null || only.handshake);
+    const paths = manager.handshakePaths(copied, this.#options.nowMs());
+    const endpoints = paths.flatMap((path) => endpointTo(manager, path));
+    return endpoints.length > 0 ? endpoints : null;
   }
 
   #open(id: number, name: string): Peer {
@@ -406,20 +408,8 @@ export class PathControl {
     peer.lookedMs = nowMs;
     peer.bytes = bytes;
     peer.ownBytes = 0;
-    this.#lookAtLoss(peer, nowMs);
+    noteLoss(peer, nowMs);
     peer.capabilities = this.#options.capabilities(peer.id);
-  }
-
-  /** What of the peer's datagrams did not come, for a peer that does not report. */
-  #lookAtLoss(peer: Peer, nowMs: number): void {
-    let expected = 0;
-    let lost = 0;
-    for (const cells of peer.blocks) {
-      expected += cells[HISTORY_CELL.EXPECTED];
-      lost += cells[HISTORY_CELL.MISSED] - cells[HISTORY_CELL.FILLED_LATE];
-    }
-    const recent = peer.seen.filter(({ atMs }) => nowMs - atMs < SEEN_LOSS_MS);
-    peer.seen = [...recent, { atMs: nowMs, expected, lost }];
   }
 
   #factsOf(peer: Peer, facts: PathPeer, nowMs: number): PathFacts {
@@ -496,57 +486,4 @@ function endpointTo(manager: PathManager, path: number): Endpoint[] {
   if (slot === undefined || slot.endpoint === null) return [];
   const { endpoint, isBound } = slot;
   return [isBound ? { ...endpoint, localInterface: -endpoint.localInterface } : endpoint];
-}
-
-function trafficOf({ blocks }: Peer, path: number): PathTraffic {
-  const at = pathCells(Math.max(0, path));
-  const sum = (cell: number): number => blocks.reduce((total, cells) => total + (cells[at + cell] ?? 0), 0);
-  return {
-    sentDatagrams: sum(PATH_CELL.UDP_TX),
-    sentBytes: sum(PATH_CELL.UDP_TX_BYTES),
-    failedDatagrams: sum(PATH_CELL.UDP_TX_FAILED),
-    receivedDatagrams: sum(PATH_CELL.UDP_RX),
-    receivedBytes: sum(PATH_CELL.UDP_RX_BYTES),
-    lastReceivedMs: blocks.reduce((last, cells) => Math.max(last, cells[at + PATH_CELL.LAST_RX_MS] ?? 0), 0),
-  };
-}
-
-function seenLoss({ seen }: Peer): number {
-  const [first, last] = [seen[0], seen.at(-1)];
-  if (first === undefined || last === undefined) return 0;
-  const expected = last.expected - first.expected;
-  return expected > 0 ? Math.min(1, Math.max(0, (last.lost - first.lost) / expected)) : 0;
-}
-
-function firstOf({ paths }: LanePaths): number {
-  return paths.find(({ use }) => use === 'first')?.path ?? NO_PATH;
-}
-
-/** Whether lanes have to do something else than before. */
-function isOtherChoice(told: LanePaths, { mode, paths, knows }: LanePaths): boolean {
-  if (told.mode !== mode || told.paths.length !== paths.length) return true;
-  if (told.knows.gaps !== knows.gaps || told.knows.paths !== knows.paths || told.knows.parity !== knows.parity)
-    return true;
-  return paths.some((path, at) => {
-    const before = told.paths[at];
-    const isSame = before?.path === path.path && before.use === path.use && before.isBound === path.isBound;
-    return !isSame || !isSameEndpoint(before.endpoint, path.endpoint);
-  });
-}
-
-function hasOtherFigures(told: LanePaths | null, { paths, rttMs, loss }: LanePaths): boolean {
-  if (told === null || differs(told.rttMs, rttMs) || Math.abs(told.loss - loss) >= 0.0002) return true;
-  return paths.some(({ rateBytesPerMs, delayMs, queueMs }, at) => {
-    const before = told.paths[at];
-    return (
-      before === undefined ||
-      differs(before.rateBytesPerMs, rateBytesPerMs) ||
-      differs(before.delayMs, delayMs) ||
-      Math.abs(before.queueMs - queueMs) > QUEUE_MS
-    );
-  });
-}
-
-function differs(before: number, after: number): boolean {
-  return Math.abs(after - before) > 0.02 * Math.max(before, after);
 }

@@ -166,7 +166,7 @@ export class PathHealth {
 
   /** When `step` or a probe is due, ms. `paceMs`: between two probes while all is well; Infinity: none is sent. */
   dueMs(paceMs: number): number {
-    let dueMs = this.#probedMs + this.#intervalMs(paceMs);
+    let dueMs = this.#probeDueMs(paceMs);
     for (const { sentMs, isLate } of this.#outstanding) if (!isLate) dueMs = Math.min(dueMs, sentMs + this.#lateMs);
     return dueMs;
   }
@@ -185,7 +185,7 @@ export class PathHealth {
   }
 
   isDue(nowMs: number, paceMs: number): boolean {
-    return nowMs >= this.#probedMs + this.#intervalMs(paceMs);
+    return nowMs >= this.#probeDueMs(paceMs);
   }
 
   /** A probe leaves now. `sequence`: random, 32 bits. */
@@ -255,6 +255,12 @@ export class PathHealth {
   get #missesNeeded(): number {
     const wanted = this.#missed < 0.01 ? MISSES_LEAST : Math.ceil(Math.log(CHANCE) / Math.log(this.#missed));
     return Math.min(MISSES_MOST, Math.max(MISSES_LEAST, wanted));
+  }
+
+  /** A path that was never probed is due at once, unless none is. */
+  #probeDueMs(paceMs: number): number {
+    const intervalMs = this.#intervalMs(paceMs);
+    return intervalMs === Number.POSITIVE_INFINITY ? intervalMs : this.#probedMs + intervalMs;
   }
 
   #intervalMs(paceMs: number): number {

@@ -26,6 +26,11 @@ export class PathSilence {
     this.#sinceMs = unansweredSinceMs;
   }
 
+  /** The peer was heard: what was sent before, however shortly, is answered. */
+  heard(): void {
+    this.#answers += 1;
+  }
+
   /** What is unanswered now says nothing of the peer: its path was dead. */
   excuse(): void {
     this.#sinceMs = 0;

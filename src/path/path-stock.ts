@@ -84,6 +84,7 @@ export class StockWatch {
     slot.sentDatagrams = traffic.sentDatagrams;
     if (traffic.lastReceivedMs > slot.heardMs) {
       slot.heardMs = traffic.lastReceivedMs;
+      this.#silence.heard();
       this.#live(slot, nowMs);
     }
     if (isRefused && slot.heardMs < nowMs - SOLO_MS) giveUp(slot, nowMs);

@@ -46,6 +46,9 @@ export const RESPONSE = {
 /** Cookie reply, type 3. */
 export const COOKIE_REPLY = { RECEIVER: 4, NONCE: 8, COOKIE: 32, LENGTH: 64 } as const;
 
+/** DSCP AF41 for handshake messages, as the kernel module sets it (its HANDSHAKE_DSCP). */
+export const HANDSHAKE_TRAFFIC_CLASS = 0x88;
+
 /** Transport message, type 4: this header (type, receiver index, counter), then the sealed inner packet and its tag. */
 export const TRANSPORT_HEADER_LENGTH = 16;
 export const TRANSPORT_RECEIVER_OFFSET = 4;

@@ -47,11 +47,6 @@ export class CookieChecker {
     return encodeCookieReply(receiver, nonce, sealed);
   }
 
-  /** The secret (32 bytes, a copy) that cookies are made of and since when (ms), or null before the first reply. */
-  get secret(): { readonly key: Uint8Array; readonly bornMs: number } | null {
-    return this.#secret.length === 0 ? null : { key: Uint8Array.from(this.#secret), bornMs: this.#secretBornMs };
-  }
-
   #isExpired(nowMs: number): boolean {
     return nowMs - this.#secretBornMs >= this.#timing.COOKIE_REFRESH_TIME_MS;
   }
@@ -101,6 +96,7 @@ export class CookieGenerator {
   }
 }
 
-function cookieKey(publicKey: Uint8Array): Uint8Array {
+/** Key of cookie replies by the holder of a static public key (32 bytes); returns 32 new bytes. */
+export function cookieKey(publicKey: Uint8Array): Uint8Array {
   return hash(Buffer.from(LABEL_COOKIE), publicKey);
 }

@@ -99,16 +99,6 @@ export class DeviceMachine {
     return this.#identity && exportPrivateKey(this.#identity.keyPair.privateKey);
   }
 
-  /** The key of mac1 in messages to us (32 bytes, a copy), or null without a static key. */
-  get mac1Key(): Uint8Array | null {
-    return this.#identity && Uint8Array.from(this.#identity.mac1Key);
-  }
-
-  /** What the cookies are made of that messages must bear under load; see CookieChecker. */
-  get cookieSecret(): CookieChecker['secret'] {
-    return this.#identity?.cookies.secret ?? null;
-  }
-
   /**
    * Changes our static key: all keypairs are retired, for they speak for the old one, and handshakes under way start anew.
    *
@@ -217,7 +207,7 @@ export class DeviceMachine {
    *
    * @param message UDP payload; not kept
    * @param source where it came from, and the local address it came to; kept in actions
-   * @param underLoad whether messages must bear a cookie of ours (mac2)
+   * @param underLoad whether messages must bear a cookie of ours (mac2); for drivers without lanes, which see to that before
    */
   receiveHandshake(message: Uint8Array, source: Endpoint, nowMs: number, realMs: number, underLoad = false): Action[] {
     this.#realOffsetMs = realMs - nowMs;

@@ -82,10 +82,8 @@ export type LaneCommand =
   | { readonly type: 'mtu'; readonly mtu: number }
   /** The sockets are others: no peer is sent to from a local address of before. */
   | { readonly type: 'forgetSources' }
-  /** The key of mac1 in messages to us, 32 bytes; null while there is no static key. */
-  | { readonly type: 'identity'; readonly mac1Key: Uint8Array | null }
-  /** What cookies are made of since then (CLOCK_MONOTONIC ms), 32 bytes. */
-  | { readonly type: 'cookieSecret'; readonly key: Uint8Array; readonly bornMs: number }
+  /** Our static public key, 32 bytes; null while there is none, or nobody is to be answered. */
+  | { readonly type: 'identity'; readonly publicKey: Uint8Array | null }
   /** Collect the garbage of the lane's heap. */
   | { readonly type: 'collect' }
   /** Commit the books now and answer with the same id. */
@@ -95,13 +93,8 @@ export type LaneCommand =
 /** From a lane to the control lane. */
 export type LaneEvent =
   | { readonly type: 'ready'; readonly wakeFd: number; readonly aead: string }
-  /** A handshake message (types 1 to 3) and where it came from; with `needsCookie` it must prove that by a cookie first. */
-  | {
-      readonly type: 'handshake';
-      readonly message: Uint8Array;
-      readonly source: Endpoint;
-      readonly needsCookie: boolean;
-    }
+  /** A handshake message (types 1 to 3) that is worth the work, and where it came from. */
+  | { readonly type: 'handshake'; readonly message: Uint8Array; readonly source: Endpoint }
   | { readonly type: 'want'; readonly peer: number }
   | { readonly type: 'watch'; readonly peer: number }
   | { readonly type: 'installed'; readonly token: number }

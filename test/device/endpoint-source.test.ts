@@ -99,7 +99,7 @@ describe.skipIf(missing !== null)(titled('handshake messages', missing), () => {
     const view = new DataView(first.message.buffer, first.message.byteOffset);
     const reply = checker.reply(first.message, view.getInt32(4, true), source, 0);
     const from: Endpoint = { ...source, address: Uint8Array.of(127, 0, 0, 3), port: 9 };
-    playedLanes[0]?.tell({ type: 'handshake', message: reply, source: from, needsCookie: false });
+    playedLanes[0]?.tell({ type: 'handshake', message: reply, source: from });
     await arrived(2);
     const [, second] = arrivals as [Arrival, Arrival];
     expect(first.message.subarray(MAC2).every((byte) => byte === 0)).toBe(true);

@@ -1,7 +1,7 @@
 /** The ring of sealed datagrams against a memory that remembers who wrote each byte: what is found is what was put there. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SENT_DATAGRAMS_MAX, SentRing } from '../../src/history/sent-ring.ts';
+import { SENT_DATAGRAMS_MAX, SentIndex, SentRing } from '../../src/history/sent-ring.ts';
 import { RING_BYTES_MIN } from '../../src/history/settings.ts';
 import { Arena } from '../../src/packet/arena.ts';
 
@@ -55,7 +55,7 @@ class Filling {
     for (let counter = first; counter < this.offsets.length; counter += 1)
       this.ring
         .indexToAdd(INDEX)
-        .add(counter, this.ring.positionOf(this.offsets[counter]), this.lengths[counter], 0, -1);
+        .add(counter, this.ring.positionOf(this.offsets[counter]), this.lengths[counter], this.lengths[counter], 0, -1);
     return this.offsets.slice(first).every((_, at) => this.isWhole(first + at));
   }
 
@@ -135,7 +135,7 @@ describe('a ring of sealed datagrams', () => {
     for (const index of [1, 2, 3]) {
       for (let counter = 0; counter <= SENT_DATAGRAMS_MAX; counter += 1) {
         ring.commit(ring.reserve(32, ROOM, counter) + 32);
-        ring.indexToAdd(index).add(counter, ring.positionOf(OFFSET), 32, 0, -1);
+        ring.indexToAdd(index).add(counter, ring.positionOf(OFFSET), 32, 32, 0, -1);
       }
     }
     expect([1, 2, 3, 0].map((index) => ring.indexOf(index)?.newest)).toEqual([
@@ -146,6 +146,27 @@ describe('a ring of sealed datagrams', () => {
     ]);
     expect(ring.indexOf(3)?.slotOf(0)).toBe(-1);
     expect(ring.indexOf(3)?.slotOf(1)).toBe(1);
+  });
+
+  it('finds each datagram of a group, the shorter last one too, and none between two groups', () => {
+    const index = new SentIndex();
+    index.begin(7);
+    index.add(10, 1_000, 250, 100, 5, 1);
+    index.add(20, 2_000, 80, 80, 6, 2);
+    const found = [9, 10, 11, 12, 13, 19, 20, 21].map((counter) => {
+      const slot = index.slotOf(counter);
+      return slot === -1 ? null : [index.positions[slot], index.lengths[slot], index.sentMs[slot], index.paths[slot]];
+    });
+    expect(found).toEqual([
+      null,
+      [1_000, 100, 5, 1],
+      [1_100, 100, 5, 1],
+      [1_200, 50, 5, 1],
+      null,
+      null,
+      [2_000, 80, 6, 2],
+      null,
+    ]);
   });
 
   it('refuses a run that is longer than itself', () => {

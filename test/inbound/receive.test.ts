@@ -189,7 +189,7 @@ describe('a handshake message', () => {
     const source = endpointOf(3, 9);
     lane.arrive([initiation], source);
     turnAll();
-    expect(lane.events).toEqual([{ type: 'handshake', message: initiation, source, needsCookie: false }]);
+    expect(lane.events).toEqual([{ type: 'handshake', message: initiation, source }]);
   });
 
   it('is a copy: what comes after it does not change it', () => {

@@ -5,6 +5,7 @@ import type { Endpoint } from '../../src/packet/endpoint.ts';
 import type { LanePeer } from '../../src/tables/peers.ts';
 import { encodePacket, type IpHeader } from '../reference/ip.ts';
 import { bytesFrom, ipv4Header, ipv6Header } from '../support/arbitrary-packets.ts';
+import { giveHistory, lanePath, lanePaths } from '../support/fake-history.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 
 const PORT = 51_820;
@@ -54,6 +55,16 @@ describe.for(HEADERS)('a packet to the endpoint', (ip) => {
   it('is ours if it is the first fragment of such a message, and not if it is a later one', () => {
     expect(isOwn(message(4, REMOTE_INDEX), (packet) => fragment(packet, ip.version, 0))).toBe(true);
     expect(isOwn(message(4, REMOTE_INDEX), (packet) => fragment(packet, ip.version, 8))).toBe(false);
+  });
+
+  it('is ours if it goes to one of the paths of the peer', () => {
+    peer.endpoint.fill(0);
+    const history = giveHistory(lane, peer);
+    history.setPaths(lanePaths([lanePath(0, 'first'), lanePath(6, 'idle', { endpoint: endpointAt(ip) })]));
+    expect(isOwn(message(4, REMOTE_INDEX))).toBe(true);
+    expect(isOwn(message(4, REMOTE_INDEX + 1))).toBe(false);
+    history.setPaths(lanePaths([lanePath(0, 'first')]));
+    expect(isOwn(message(4, REMOTE_INDEX))).toBe(false);
   });
 
   it('is not ours for a peer elsewhere or nowhere', () => {

@@ -77,6 +77,17 @@ describe('what is missing', () => {
     expect(report([0, 6])).toEqual([[0, 1], [2], [3], [4, 5]]);
   });
 
+  it('is found where another lane took counters in between', () => {
+    give();
+    const memory = peer.current?.memory;
+    const reserve = memory?.reserve.bind(memory);
+    if (memory === undefined || reserve === undefined) throw new Error('expected a keypair');
+    memory.reserve = (count) => reserve(1) * 0 + reserve(count);
+    send(3);
+    expect(lane.addon.udpSends.map(({ datagrams }) => datagrams.length)).toEqual([3]);
+    expect(report([0, 6])).toEqual([[1, 3, 5]]);
+  });
+
   it('goes over the soonest other path that may carry data', () => {
     const history = give();
     const paths = [
@@ -150,6 +161,50 @@ describe('what is missing', () => {
     give();
     lane.context.sender?.sendMessage(peer, lane.arena.controlOut, 30, -1);
     expect(report([0, 1])).toEqual([[0]]);
+  });
+});
+
+describe('what was sent over a path that died', () => {
+  const first = (path: number): void => {
+    const history = peer.history;
+    history?.setPaths(lanePaths([0, 1].map((each) => lanePath(each, each === path ? 'first' : 'idle'))));
+    if (history !== null) outbound.pathsChanged(history);
+  };
+
+  it('is sent again over the one that is used now, as far as it is young, and once', () => {
+    give();
+    first(0);
+    send(2);
+    lane.addon.nowMs += 160;
+    send(3);
+    expect(countersOf(() => first(1))).toEqual([[2, 3, 4]]);
+    expect(lane.addon.udpSends[0].endpoint?.address[3]).toBe(2);
+    expect(countersOf(() => first(1))).toEqual([]);
+    lane.addon.nowMs += 20;
+    expect(countersOf(() => first(0))).toEqual([[2, 3, 4]]);
+    expect(lane.count('REPEATS_TX')).toBe(6);
+  });
+
+  it('is no more than a burst, the newest of it', () => {
+    give();
+    first(0);
+    for (let turn = 0; turn < 6; turn += 1) send(50, 1_400);
+    const again = countersOf(() => first(1)).flat();
+    expect(again.at(-1)).toBe(299);
+    expect(again.length).toBe(Math.floor(262_144 / 1_440));
+  });
+
+  it('is not sent again while the path may still be used, or to a peer that knows no gaps', () => {
+    const history = give();
+    first(0);
+    send(2);
+    history.setPaths(lanePaths([lanePath(1, 'first'), lanePath(0, 'copy')], { mode: 'redundant' }));
+    expect(countersOf(() => outbound.pathsChanged(history))).toEqual([]);
+    first(1);
+    send(2);
+    const knows = { gaps: false, paths: false, parity: false };
+    history.setPaths(lanePaths([lanePath(0, 'first')], { knows }));
+    expect(countersOf(() => outbound.pathsChanged(history))).toEqual([]);
   });
 });
 

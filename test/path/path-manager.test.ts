@@ -1,5 +1,8 @@
 /** Paths of a peer in fake time, over links that lose, break and have their limits. */
 import { describe, expect, it } from 'vitest';
+import { NO_TRAFFIC } from '../../src/path/path-health.ts';
+import type { PathAnswerMessage, PathManager, PathProbe } from '../../src/path/path-manager.ts';
+import { NO_PATH, PATHS_MAX } from '../../src/path/path-types.ts';
 import type { ControlMessage } from '../../src/protocol/control-message.ts';
 import { type End, type Link, TwoEnds } from './support/two-ends.ts';
 
@@ -231,4 +234,136 @@ it('tells loss as it is', () => {
   expect(lossy?.loss).toBeLessThan(0.07);
   expect(clean?.loss ?? 0).toBe(0);
   expect(a.manager.lanePaths(0.5).loss).toBe(lossy?.loss);
+});
+
+describe('a hostile peer', () => {
+  const LOCAL = Uint8Array.of(10, 0, 0, 1);
+  const STRANGE = {
+    family: 4,
+    address: Uint8Array.of(192, 0, 2, 7),
+    port: 7,
+    scope: 0,
+    localAddress: LOCAL,
+    localInterface: 0,
+  } as const;
+  const answerTo = (sequence: number, path = 0): PathAnswerMessage => ({
+    ...{ kind: 'pathAnswer', path, sequence, sentUs: 0, heldUs: 0, datagrams: 5, bytes: 500 },
+  });
+
+  /** A manager with two paths, and the probes that it has sent by now. */
+  function probing(): { manager: PathManager; probes: readonly PathProbe[]; state: () => string } {
+    const { world, a } = open('failover', [{}, {}]);
+    const probes: PathProbe[] = [];
+    for (const link of [0, 1]) cut(world, link, true);
+    a.lie = (message) => {
+      if (message.kind === 'pathProbe') probes.push(message);
+      return message;
+    };
+    world.run(300);
+    const { manager } = a;
+    return { manager, probes, state: () => JSON.stringify([manager.figures(), manager.lanePaths(0)]) };
+  }
+
+  it('changes nothing by answers that were not asked for, come again, or come over another path', () => {
+    const { manager, probes, state } = probing();
+    const before = state();
+    const sequence = probes.find(({ path }) => path === 0)?.sequence ?? 0;
+    for (const wrong of [sequence ^ 1, 0, 0xffff_ffff])
+      expect(manager.takeAnswer(0, answerTo(wrong >>> 0), NO_TRAFFIC, 1_000_310)).toBe(false);
+    expect(manager.takeAnswer(1, answerTo(sequence, 1), NO_TRAFFIC, 1_000_310)).toBe(false);
+    expect(manager.takeAnswer(1, answerTo(sequence, 0), NO_TRAFFIC, 1_000_310)).toBe(false);
+    expect(manager.takeAnswer(NO_PATH, answerTo(sequence), NO_TRAFFIC, 1_000_310)).toBe(false);
+    expect(manager.takeAnswer(manager.pathOf(STRANGE), answerTo(sequence), NO_TRAFFIC, 1_000_310)).toBe(false);
+    expect(state()).toBe(before);
+    expect(manager.takeAnswer(0, answerTo(sequence), NO_TRAFFIC, 1_000_310)).toBe(true);
+    const after = state();
+    expect(manager.takeAnswer(0, answerTo(sequence), NO_TRAFFIC, 1_000_320)).toBe(false);
+    expect(state()).toBe(after);
+  });
+
+  it('has no data sent to an address that did not answer, whatever it says of it, and only a few probes', () => {
+    const { world, a } = open('redundant', [{}, {}]);
+    world.run(1_000);
+    const path = a.manager.learn(STRANGE, world.nowMs);
+    let probes = 0;
+    a.lie = (message) => {
+      if (message.kind === 'pathProbe' && message.path === path) probes += 1;
+      return message;
+    };
+    const probe: PathProbe = { kind: 'pathProbe', path: 0, carriesData: true, sequence: 1, sentUs: 1 };
+    for (const link of [0, 1]) cut(world, link, true);
+    world.runWith(60_000, 100, () => a.manager.takeProbe(path, probe, NO_TRAFFIC, 0, world.nowMs));
+    expect(a.manager.figures().find((one) => one.path === path)?.use).toBe('idle');
+    expect(probes).toBeGreaterThan(0);
+    expect(probes).toBeLessThan(40);
+  });
+
+  it('brings no more addresses than there is room for, and none in place of one that works', () => {
+    const { world, a } = open('failover', [{}, {}]);
+    world.run(1_000);
+    for (let host = 0; host < 250; host += 1)
+      a.manager.learn({ ...STRANGE, address: Uint8Array.of(192, 0, 2, host) }, world.nowMs);
+    expect(a.manager.figures().length).toBe(PATHS_MAX);
+    world.run(5_000);
+    expect(uses(a).slice(0, 2)).toEqual(['alive first', 'alive idle']);
+    world.run(60_000);
+    const path = a.manager.learn(STRANGE, world.nowMs);
+    expect(path).toBeGreaterThan(1);
+  });
+});
+
+describe('a stock peer', () => {
+  function openStock(mode: 'failover' | 'redundant'): {
+    world: TwoEnds;
+    a: End;
+    b: End;
+    talk: (forMs: number) => void;
+  } {
+    const opened = open(mode, [{ delayMs: 10 }, { delayMs: 30 }]);
+    const { world, a, b } = opened;
+    b.isStock = true;
+    a.configure([0, 1]);
+    b.configure([0, 1]);
+    // It answers each datagram over the path that it came by.
+    b.answers = true;
+    return { ...opened, talk: (forMs) => world.runWith(forMs, 20, () => a.send(500)) };
+  }
+
+  it('is sent to over the other path when it falls silent', () => {
+    const { world, a, talk } = openStock('failover');
+    talk(3_000);
+    expect(a.manager.first).toBe(0);
+    cut(world, 0, true);
+    talk(1_000);
+    expect(a.manager.first).toBe(1);
+    talk(5_000);
+    expect(uses(a)).toEqual(['dead idle', 'alive first']);
+    // A handshake tries it again, now and then.
+    expect(a.wishes).toBeLessThan(2);
+    talk(6_000);
+    expect(a.manager.handshakePaths(false, world.nowMs)).toEqual([0]);
+    expect(a.wishes).toBeGreaterThan(0);
+    cut(world, 0, false);
+    a.manager.takeHandshake(0, world.nowMs);
+    talk(4_000);
+    expect(a.manager.first).toBe(0);
+  });
+
+  it('that only receives is not taken for dead', () => {
+    const { world, a, b } = openStock('failover');
+    b.answers = false;
+    world.runWith(10_000, 20, () => a.send(500));
+    expect(uses(a).map((use) => use.split(' ')[1])).toEqual(['first', 'idle']);
+  });
+
+  it('loses nothing in redundant mode', () => {
+    const { world, a, b, talk } = openStock('redundant');
+    talk(2_000);
+    const before = b.delivered;
+    cut(world, 0, true);
+    talk(5_000);
+    world.run(100);
+    expect(b.delivered - before).toBe(250);
+    expect(a.manager.first).not.toBe(NO_PATH);
+  });
 });

@@ -92,6 +92,23 @@ describe('A device', () => {
     expect(failureIn(b.receive(initiation, a, 1_000_000))).toBe('old timestamp');
   });
 
+  it('that was restarted answers a replayed initiation once, which ends nothing, and then the true one', () => {
+    const { a, b } = twoSides();
+    const recorded = messageIn(a.want(1000));
+    b.receive(recorded, a, 1001);
+    // The same keys, and no memory: as a process that was started anew.
+    const { b: restarted } = twoSides();
+    const answered = restarted.receive(recorded, a, 60_000);
+    expect(failureIn(answered)).toBeNull();
+    // Nobody can confirm this keypair: nothing is sent with it.
+    expect(only(answered, 'install').map(({ place }) => place)).toEqual(['next']);
+    expect(failureIn(restarted.receive(recorded, a, 60_100))).toBe('old timestamp');
+    const fresh = messageIn(a.activity(a.nextMs));
+    const response = messageIn(restarted.receive(fresh, a, 60_200));
+    expect(failureIn(a.receive(response, restarted, 60_201))).toBeNull();
+    expect(failureIn(restarted.receive(recorded, a, 60_300))).toBe('old timestamp');
+  });
+
   it('refuses an initiation with a timestamp from before the last one', () => {
     const { a, b } = twoSides();
     const early = messageIn(a.want(1000));

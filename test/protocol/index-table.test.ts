@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { WIREGUARD_TIMING } from '../../src/protocol/constants.ts';
+import { DeviceMachine } from '../../src/protocol/device-machine.ts';
 import { DenseIds, IndexTable } from '../../src/protocol/index-table.ts';
+import { EPOCH_MS, messageIn, Side, seededBytes } from './support.ts';
 
 /** A random source that gives out these int32 values in turn. */
 function sourceOf(values: readonly number[]): (length: number) => Uint8Array {
@@ -20,6 +23,41 @@ describe('The index table', () => {
     table.release(7);
     expect(table.take('c')).toBe(7);
     expect([table.find(7), table.find(-(2 ** 31)), table.find(0)]).toEqual(['c', 'b', undefined]);
+  });
+});
+
+describe('The watcher of an index table', () => {
+  it('hears of each index that comes into use and of each that is free again, once', () => {
+    const heard: string[] = [];
+    const watcher = {
+      take: (index: number) => heard.push(`take ${index}`),
+      release: (index: number) => heard.push(`release ${index}`),
+    };
+    const table = new IndexTable<string>(sourceOf([7, 7, 0, -3]), watcher);
+    table.take('a');
+    table.take('b');
+    table.release(7);
+    table.release(7);
+    table.release(99);
+    expect(heard).toEqual(['take 7', 'take -3', 'release 7']);
+  });
+
+  it('knows at any time what a device waits for: handshakes and keypairs, and nothing of removed peers', () => {
+    const used = new Set<number>();
+    const indexWatcher = {
+      take: (index: number) => void used.add(index),
+      release: (index: number) => void used.delete(index),
+    };
+    const random = seededBytes(3);
+    const machine = new DeviceMachine({ privateKey: random(32), timing: WIREGUARD_TIMING, random, indexWatcher });
+    const other = new Side(4);
+    other.peer = other.machine.addPeer(machine.publicKey ?? new Uint8Array(32));
+    const peer = machine.addPeer(other.publicKey);
+    const initiation = messageIn(machine.wantHandshake(peer, 1_000, EPOCH_MS + 1_000));
+    const sender = new DataView(initiation.buffer, initiation.byteOffset).getInt32(4, true);
+    expect([...used]).toEqual([sender]);
+    machine.removePeer(peer, 1_001);
+    expect(used.size).toBe(0);
   });
 });
 

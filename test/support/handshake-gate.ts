@@ -11,11 +11,11 @@ export const LIVE_INDEX = 0x1234_5678;
 
 const GATE_MAC1_KEY = mac1Key(GATE_PUBLIC_KEY);
 
-export function openGate(lane: FakeLane, admit: (isWorthy: boolean) => boolean = () => true): HandshakeGate {
+export function openGate(lane: FakeLane, admit: (isWorthy: boolean) => boolean = () => true, lanes = 1): HandshakeGate {
   const live = new LiveIndices(LiveIndices.allocate());
   live.take(LIVE_INDEX);
-  const gate = new HandshakeGate(lane.context, live, admit);
-  gate.setIdentity(GATE_MAC1_KEY);
+  const gate = new HandshakeGate(lane.context, lanes, live, admit);
+  gate.setIdentity(GATE_PUBLIC_KEY);
   return gate;
 }
 

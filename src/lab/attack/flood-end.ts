@@ -1,12 +1,12 @@
 /**
- * A program: floods a port with one kind of datagram at a rate, for some seconds, and ends. Says
+ * A program: floods a port with one kind of datagram at a rate, for some seconds or until it is asked to stop, and ends. Says
  * `flooding` when it begins, and prints how many the kernel took and for how long, as one line of JSON.
  *
  *     node flood-end.js JOB.json
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { GigatunError } from '../../errors.ts';
-import { floodKind } from './flood-kinds.ts';
+import { FLOOD_SECONDS_MAX, floodKind } from './flood-kinds.ts';
 import { BATCH, FloodSocket } from './flood-socket.ts';
 
 export interface FloodJob {
@@ -16,8 +16,10 @@ export interface FloodJob {
   readonly port: number;
   /** Datagrams a second; 0: as many as go. */
   readonly rate: number;
-  /** At most SECONDS_MAX. */
+  /** At most FLOOD_SECONDS_MAX. */
   readonly seconds: number;
+  /** It stops when there is a file of this name. */
+  readonly stopFile: string;
   /** Base64, see FloodFacts. */
   readonly publicKey: string;
   readonly recordedKey: string;
@@ -28,8 +30,9 @@ export interface FloodReport {
   readonly seconds: number;
 }
 
-const SECONDS_MAX = 60;
 const PAUSE_MS = 1;
+/** How often it looks for the file. */
+const LOOK_MS = 100;
 /** Behind its schedule by more than this, it forgets the rest: a flood on a full machine must not become a burst. */
 const LAG_MS_MAX = 100;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
@@ -39,12 +42,11 @@ process.stdout.write(`${JSON.stringify(flood(JSON.parse(readFileSync(file, 'utf8
 
 function flood(job: FloodJob): FloodReport {
   const kind = floodKind(job.kind);
-  if (kind === undefined || !(job.seconds > 0 && job.seconds <= SECONDS_MAX))
-    throw new GigatunError('CONFIG', `expected a kind of flood and 1 to ${SECONDS_MAX} seconds`);
+  if (kind === undefined || !(job.seconds > 0 && job.seconds <= FLOOD_SECONDS_MAX))
+    throw new GigatunError('CONFIG', `expected a kind of flood and 1 to ${FLOOD_SECONDS_MAX} seconds`);
   const pool = kind.pool({ publicKey: bytesOf(job.publicKey), recordedKey: bytesOf(job.recordedKey) });
   const address = Uint8Array.from(job.address.split('.').map(Number));
-  const sources = kind.sources === 1 ? [] : Array.from({ length: kind.sources }, (_, at) => sourceOf(at));
-  const socket = new FloodSocket(pool, address, job.port, sources);
+  const socket = new FloodSocket(pool, address, job.port, kind.sources);
   try {
     return send(socket, job);
   } finally {
@@ -56,18 +58,17 @@ function bytesOf(base64: string): Uint8Array {
   return Uint8Array.from(Buffer.from(base64, 'base64'));
 }
 
-/** 10.98.0.0/16, in no order that a router could count on. */
-function sourceOf(at: number): Uint8Array {
-  const host = (at * 40_503 + 1) & 0xffff;
-  return Uint8Array.of(10, 98, host >>> 8, host & 0xff);
-}
-
-function send(socket: FloodSocket, { rate, seconds }: FloodJob): FloodReport {
+function send(socket: FloodSocket, { rate, seconds, stopFile }: FloodJob): FloodReport {
   process.stdout.write('flooding\n');
   const startedMs = performance.now();
   let sent = 0;
   let offered = 0;
+  let lookedMs = 0;
   for (let elapsedMs = 0; elapsedMs < seconds * 1_000; elapsedMs = performance.now() - startedMs) {
+    if (elapsedMs - lookedMs > LOOK_MS) {
+      lookedMs = elapsedMs;
+      if (existsSync(stopFile)) break;
+    }
     const due = rate === 0 ? BATCH : Math.floor((elapsedMs * rate) / 1_000) - offered;
     const count = Math.min(BATCH, due);
     if (count > 0) sent += socket.send(count);

@@ -7,6 +7,8 @@ import { COOKIE_REPLY, INITIATION, RESPONSE, WIREGUARD_TIMING } from '../../prot
 import { DeviceMachine } from '../../protocol/device-machine.ts';
 import { mac1Key, stampMac1 } from '../../protocol/mac.ts';
 
+/** No flood lasts longer. */
+export const FLOOD_SECONDS_MAX = 150;
 const POOL = 2_048;
 const LENGTH_MAX = 1_472;
 
@@ -29,23 +31,27 @@ export interface FloodKind {
 
 const ONE = 1;
 const MANY = 16_384;
+/** All of SOURCES_PREFIX. */
+const SPOOFED = 2 ** 22;
+
+/** Where senders of many addresses have them from: 2^22 of them. */
+export const SOURCES_PREFIX = '100.64.0.0/10';
+const SOURCES_FIRST = 0x6440_0000;
+/** Odd, so that it leads through all addresses, in no order that a router could count on. */
+const SOURCES_STEP = 2_654_435;
+
+/** What a flood costs the machine itself: as many datagrams, from as many addresses, to a socket that nobody reads. */
+const FLOORS: readonly FloodKind[] = [
+  floor('floor', 'to a socket that nobody reads', ONE),
+  floor('floor-many', 'to a socket that nobody reads, from 16,384 addresses', MANY),
+  floor('floor-spoofed', 'to a socket that nobody reads, from 4,194,304 addresses', SPOOFED),
+];
 
 export const FLOOD_KINDS: readonly FloodKind[] = [
-  kind(
-    'floor',
-    'nothing to do with us: to a socket that nobody reads',
-    () => poolOf(() => typed(1, INITIATION.LENGTH)),
-    {
-      hitsDevice: false,
-    },
-  ),
-  kind('floor-many', 'the same from 16,384 addresses', () => poolOf(() => typed(1, INITIATION.LENGTH)), {
-    hitsDevice: false,
-    sources: MANY,
-  }),
   kind('random-initiations', 'initiations of random bytes', () => poolOf(() => typed(1, INITIATION.LENGTH))),
   kind('mac1-initiations', 'initiations with valid mac1, from one address', stampedInitiations),
-  kind('mac1-many', 'initiations with valid mac1, from 16,384 addresses', stampedInitiations, { sources: MANY }),
+  kind('mac1-many', 'initiations with valid mac1, from 16,384 addresses', stampedInitiations, MANY),
+  kind('mac1-spoofed', 'initiations with valid mac1, from 4,194,304 addresses', stampedInitiations, SPOOFED),
   kind('replayed', "a peer's own initiation, again and again", ({ publicKey, recordedKey }) => [
     recordedInitiation(publicKey, recordedKey),
   ]),
@@ -61,18 +67,29 @@ export const FLOOD_KINDS: readonly FloodKind[] = [
   kind('random', 'random bytes of random length', () => poolOf((at) => randomBytes((at * 31) % LENGTH_MAX), 512)),
 ];
 
-/** The kind of that name, or undefined. */
+/** The kind or floor of that name, or undefined. */
 export function floodKind(name: string): FloodKind | undefined {
-  return FLOOD_KINDS.find((one) => one.name === name);
+  return [...FLOORS, ...FLOOD_KINDS].find((one) => one.name === name);
 }
 
-function kind(
-  name: string,
-  title: string,
-  pool: FloodKind['pool'],
-  { sources = ONE, hitsDevice = true }: { sources?: number; hitsDevice?: boolean } = {},
-): FloodKind {
-  return { name, title, sources, hitsDevice, pool };
+/** The floor to hold a kind against. */
+export function floorOf(kind: FloodKind): FloodKind {
+  const found = FLOORS.find(({ sources }) => sources === kind.sources);
+  if (found === undefined) throw new RangeError(`expected a floor from ${kind.sources} addresses`);
+  return found;
+}
+
+/** Address of SOURCES_PREFIX, as a number, of the sender `number`; as many of them differ as there are. */
+export function sourceAddress(number: number): number {
+  return SOURCES_FIRST + (Math.imul(number, SOURCES_STEP) & (SPOOFED - 1));
+}
+
+function kind(name: string, title: string, pool: FloodKind['pool'], sources = ONE): FloodKind {
+  return { name, title, sources, hitsDevice: true, pool };
+}
+
+function floor(name: string, title: string, sources: number): FloodKind {
+  return { name, title, sources, hitsDevice: false, pool: () => poolOf(() => typed(1, INITIATION.LENGTH)) };
 }
 
 function poolOf(make: (at: number) => Uint8Array, count = POOL): Uint8Array[] {

@@ -7,6 +7,7 @@ import * as addon from '../../native/addon.ts';
 import { BOOKS, ENDPOINT, UDP_SEND } from '../../native/layout.ts';
 import type { LaneHandle } from '../../native/types.ts';
 import { writeEndpoint } from '../../packet/endpoint.ts';
+import { sourceAddress } from './flood-kinds.ts';
 
 export const BATCH = 256;
 const BUFFER_BYTES = 7 << 20;
@@ -19,31 +20,29 @@ export class FloodSocket {
   readonly #handle: LaneHandle;
   readonly #words: Int32Array;
   readonly #datagrams: readonly { readonly offset: number; readonly length: number }[];
+  readonly #view: DataView;
   readonly #sources: number;
-  readonly #endpointsAt: number;
-  #next = 0;
+  #next: number;
 
   /**
    * @param target 4 bytes, where all go
-   * @param sources IPv4 addresses to send from in turn, 4 bytes each; an empty list leaves it to the kernel
+   * @param sources addresses to send from in turn, see `sourceAddress`; 1 leaves it to the kernel
    */
-  constructor(pool: readonly Uint8Array[], target: Uint8Array, port: number, sources: readonly Uint8Array[]) {
+  constructor(pool: readonly Uint8Array[], target: Uint8Array, port: number, sources: number) {
     const opened = addon.openUdp({
       ...{ family: 4, port: 0, reusePort: false, joinPort: false, gro: false, fwmark: 0 },
       bufferLength: BUFFER_BYTES,
     });
     this.#fd = opened.fd;
-    this.#endpointsAt = DESCRIPTORS_BYTES;
-    this.#sources = Math.max(1, sources.length);
-    const poolAt = this.#endpointsAt + this.#sources * ENDPOINT_BYTES;
+    this.#sources = sources;
+    this.#next = Math.floor(Math.random() * sources);
+    const poolAt = DESCRIPTORS_BYTES + BATCH * ENDPOINT_BYTES;
     const poolBytes = pool.reduce((sum, { length }) => sum + Math.ceil((length + 1) / ALIGNMENT) * ALIGNMENT, 0);
     const arena = new Uint8Array(new SharedArrayBuffer(poolAt + poolBytes));
     this.#words = new Int32Array(arena.buffer);
-    const locals = sources.length === 0 ? [null] : sources;
-    locals.forEach((localAddress, at) => {
-      const endpoint = { family: 4, address: target, port, scope: 0, localAddress, localInterface: 0 } as const;
-      writeEndpoint(arena, this.#endpointsAt + at * ENDPOINT_BYTES, endpoint);
-    });
+    this.#view = new DataView(arena.buffer);
+    const endpoint = { family: 4, address: target, port, scope: 0, localAddress: null, localInterface: 0 } as const;
+    for (let send = 0; send < BATCH; send += 1) writeEndpoint(arena, endpointAt(send), endpoint);
     this.#datagrams = place(pool, arena, poolAt);
     const books = new Float64Array(BOOKS.CELLS);
     const fds = { tunFd: -1, udp4Fd: opened.fd, udp6Fd: -1 };
@@ -70,8 +69,15 @@ export class FloodSocket {
     this.#words[at + UDP_SEND.LENGTH] = length;
     this.#words[at + UDP_SEND.SEGMENT_LENGTH] = 0;
     this.#words[at + UDP_SEND.TRAFFIC_CLASS] = -1;
-    this.#words[at + UDP_SEND.ENDPOINT_OFFSET] = this.#endpointsAt + (number % this.#sources) * ENDPOINT_BYTES;
+    const endpoint = endpointAt(send);
+    this.#words[at + UDP_SEND.ENDPOINT_OFFSET] = endpoint;
+    if (this.#sources === 1) return;
+    this.#view.setUint32(endpoint + ENDPOINT.LOCAL_ADDRESS * 4, sourceAddress(number % this.#sources));
   }
+}
+
+function endpointAt(send: number): number {
+  return DESCRIPTORS_BYTES + send * ENDPOINT_BYTES;
 }
 
 function place(pool: readonly Uint8Array[], arena: Uint8Array, at: number): { offset: number; length: number }[] {

@@ -1,18 +1,19 @@
 /** What an attack run is asked to do, from its arguments. */
 import { parseArgs } from 'node:util';
 import { GigatunError } from '../../errors.ts';
-import { FLOOD_KINDS, type FloodKind, floodKind } from './flood-kinds.ts';
+import { FLOOD_KINDS, type FloodKind } from './flood-kinds.ts';
 
 export const ATTACK_USAGE: string = `npm run attack -- [options]
 
-Floods one end of a gigatun tunnel that carries a TCP stream, with one kind of datagram after the other, in network
-namespaces of this machine. For each: throughput before and during, memory, how long a newcomer takes to get in, drops.
-Ends by itself.
+Floods one end of a gigatun tunnel that carries a TCP stream, in network namespaces of this machine. Each round measures the
+stream without a flood, beside its floor (the same flood to a socket that nobody reads, which costs the machine just as
+much), and beside each kind; and each time how long a newcomer takes to get in, memory, and drops. Ends by itself.
 
   --kinds A,B         kinds of flood: ${FLOOD_KINDS.map(({ name }) => name).join(', ')} (default all)
   --rate N            datagrams a second, 0 for as many as go (default 100000)
-  --seconds N         seconds of each load, 2 to 20 (default 4)
-  --rounds N          rounds, whose medians are told (default 1)
+  --seconds N         seconds of each stream, 2 to 120 (default 4)
+  --rounds N          rounds, 1 to 20 (default 1)
+  --alone             neither stream nor newcomer: what a datagram of a flood costs the device
   --program FILE      main.js of another build, to compare with
   --json              print the result as JSON
   --help
@@ -23,6 +24,7 @@ export interface AttackOptions {
   readonly rate: number;
   readonly seconds: number;
   readonly rounds: number;
+  readonly alone: boolean;
   readonly program: string | null;
   readonly json: boolean;
 }
@@ -37,8 +39,9 @@ export function parseAttackOptions(args: readonly string[]): AttackOptions | 'he
   return {
     kinds: values.kinds === undefined ? FLOOD_KINDS : values.kinds.split(',').map(kindOf),
     rate: wholeNumber('--rate', values.rate, RATE, 0, 10_000_000),
-    seconds: wholeNumber('--seconds', values.seconds, SECONDS, 2, 20),
+    seconds: wholeNumber('--seconds', values.seconds, SECONDS, 2, 120),
     rounds: wholeNumber('--rounds', values.rounds, 1, 1, 20),
+    alone: values.alone === true,
     program: values.program ?? null,
     json: values.json === true,
   };
@@ -47,7 +50,8 @@ export function parseAttackOptions(args: readonly string[]): AttackOptions | 'he
 function parse(args: readonly string[]) {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
-  const options = { kinds: text, rate: text, seconds: text, rounds: text, program: text, json: flag, help: flag };
+  const numbers = { rate: text, seconds: text, rounds: text };
+  const options = { kinds: text, ...numbers, alone: flag, program: text, json: flag, help: flag };
   try {
     return parseArgs({ args: [...args], options }).values;
   } catch (cause) {
@@ -56,7 +60,7 @@ function parse(args: readonly string[]) {
 }
 
 function kindOf(name: string): FloodKind {
-  const found = floodKind(name);
+  const found = FLOOD_KINDS.find((kind) => kind.name === name);
   if (found !== undefined) return found;
   throw new GigatunError('CONFIG', `--kinds: expected some of ${FLOOD_KINDS.map((kind) => kind.name)}, got '${name}'`);
 }

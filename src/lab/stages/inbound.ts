@@ -33,7 +33,7 @@ export class InboundRounds {
     this.#rig = rig;
     this.#packets = packets;
     const noIndices = new LiveIndices(LiveIndices.allocate());
-    this.#path = new InboundPath(rig.lane, new HandshakeGate(rig.lane, noIndices, () => true));
+    this.#path = new InboundPath(rig.lane, new HandshakeGate(rig.lane, 1, noIndices, () => true));
     this.#writer = new TunWriter(rig.lane);
     this.#capture();
   }

@@ -58,6 +58,8 @@ export class End {
   /** Data received, by what carried it first. */
   delivered = 0;
   wishes = 0;
+  /** Whether data is answered, over the path that it came by. */
+  answers = false;
   #first = NO_PATH;
 
   constructor(number: number, world: TwoEnds, options: Partial<PathManagerOptions>) {
@@ -138,6 +140,8 @@ export class End {
     this.unansweredSinceMs = 0;
     if (path !== NO_PATH) this.book(path, { receivedDatagrams: 1, receivedBytes: bytes, lastReceivedMs: nowMs });
     if (isNew) this.delivered += 1;
+    if (!this.answers || !isNew) return;
+    this.#world.carry(this.number, link, 100, () => this.#world.ends[1 - this.number]?.receive(link, 100, true));
   }
 
   hear(link: number, message: ControlMessage): void {

@@ -1,0 +1,37 @@
+/** What of a peer's paths is new to its lanes. */
+import { isSameEndpoint } from '../packet/endpoint.ts';
+import { type LanePaths, NO_PATH } from './path-types.ts';
+
+/** Other queues than this, ms, are told. */
+const QUEUE_MS = 1;
+
+/** Path of first sendings, NO_PATH for none. */
+export function firstOf({ paths }: LanePaths): number {
+  return paths.find(({ use }) => use === 'first')?.path ?? NO_PATH;
+}
+
+/** Whether lanes have to do something else than before. */
+export function isOtherChoice(told: LanePaths, { mode, paths, knows }: LanePaths): boolean {
+  if (told.mode !== mode || told.paths.length !== paths.length) return true;
+  if (told.knows.gaps !== knows.gaps || told.knows.paths !== knows.paths || told.knows.parity !== knows.parity)
+    return true;
+  return paths.some((path, at) => {
+    const before = told.paths[at];
+    const isSame = before?.path === path.path && before.use === path.use && before.isBound === path.isBound;
+    return !isSame || !isSameEndpoint(before.endpoint, path.endpoint);
+  });
+}
+
+/** Whether lanes would do the same, by other figures. */
+export function hasOtherFigures(told: LanePaths | null, { paths, rttMs, loss }: LanePaths): boolean {
+  if (told === null || differs(told.rttMs, rttMs) || Math.abs(told.loss - loss) >= 0.0002) return true;
+  return paths.some(({ rateBytesPerMs, delayMs, queueMs }, at) => {
+    const before = told.paths[at];
+    if (before === undefined || Math.abs(before.queueMs - queueMs) > QUEUE_MS) return true;
+    return differs(before.rateBytesPerMs, rateBytesPerMs) || differs(before.delayMs, delayMs);
+  });
+}
+
+function differs(before: number, after: number): boolean {
+  return Math.abs(after - before) > 0.02 * Math.max(before, after);
+}
