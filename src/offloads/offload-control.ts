@@ -156,7 +156,10 @@ export class OffloadControl {
   /** A control message that a lane handed over. */
   take(id: number, message: Uint8Array): void {
     const peer = this.#peers.get(id);
-    if (peer === undefined || peer.path === null) return;
+    if (peer === undefined) return;
+    // A responder's first keypair is confirmed by the initiator's announcement, which is told of before that.
+    if (peer.current === null && peer.waiting.length > 0) peer.path ??= this.#openPath(peer);
+    if (peer.path === null) return;
     peer.path.take(message, this.#figuresOf(peer), this.#options.nowMs());
     this.#activate(peer, peer.path);
   }

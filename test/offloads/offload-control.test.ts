@@ -58,6 +58,24 @@ it('announces on the first keypair through lane 0, and rests when nothing flows'
   expect(vi.getTimerCount()).toBe(0);
 });
 
+it('hears the announcement by which an initiator confirms the first keypair, and goes on announcing until it is heard', () => {
+  control.addPeer(0, 'peer 0', AUTO);
+  const unheard = encodeControlMessage({ kind: 'announce', capabilities: 3, heard: false });
+  control.take(0, unheard);
+  expect(posted).toEqual([]);
+  control.installed(0, 100, 1, 2, { memory: KeypairMemory.allocate(), offset: 0 });
+  control.take(0, unheard);
+  control.promoted(0, 100);
+  expect(control.capabilities(0)).toBe(3);
+  posted.length = 0;
+  vi.advanceTimersByTime(60_000);
+  expect(kindsTo(0).length).toBeGreaterThan(3);
+  control.take(0, HELLO);
+  posted.length = 0;
+  vi.advanceTimersByTime(600_000);
+  expect(kindsTo(0)).toEqual([]);
+});
+
 it('probes a gigatun as soon as something flows, eight at a time', () => {
   for (let peer = 0; peer < 20; peer += 1) {
     addPeer(peer);

@@ -19,6 +19,7 @@ function regionsOf(arena: Arena): [string, number, number][] {
     ['unseals', arena.unseals, LIMIT.UNSEALS * UNSEAL.WORDS * 4],
     ['writes', arena.writes, LIMIT.WRITES * TUN_WRITE.WORDS * 4],
     ['pieces', arena.pieces, LIMIT.PIECES * 8],
+    ['accumulates', arena.accumulates, LIMIT.ACCUMULATES * 16],
     ['segmentHeaders', arena.segmentHeaders, arena.segmentHeadersLength],
     ['tunIn', arena.tunIn, arena.tunInLength],
     ['udpOut', arena.udpOut, arena.udpOutLength],

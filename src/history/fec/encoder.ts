@@ -153,10 +153,11 @@ export class ParityEncoder implements SealedWatch {
   /** Sums up `count` parities from number `from` on; false if a datagram is gone from the ring. */
   #sum({ ring }: PeerHistory, block: number, from: number, count: number, stride: number, covered: number): boolean {
     const { native, handle, arena } = this.#lane;
-    const { words, bytes, controlOut, accumulates } = arena;
+    const { words, controlOut, accumulates } = arena;
     for (let parity = 0; parity < count; parity += 1) {
-      const sum = controlOut + parity * stride + PARITY_HEADER_LENGTH;
-      bytes.fill(0, sum, sum + covered);
+      const sum = (controlOut + parity * stride + PARITY_HEADER_LENGTH) >> 2;
+      // By words: shared memory is filled one element after the other.
+      words.fill(0, sum, sum + ((covered + 3) >> 2));
     }
     let at = accumulates >> 2;
     for (let datagram = this.#starts[block]; datagram < this.#starts[block + 1]; datagram += 1) {

@@ -6,6 +6,8 @@
 
 /** Datagrams that are found by their counters. */
 const SLOTS = 2_048;
+/** Bytes that are copied at a time. */
+const WORD = 8;
 const NONE = -1;
 
 export class KeptDatagrams {
@@ -51,9 +53,11 @@ export class KeptDatagrams {
 
   /** Keeps bytes of the arena, in one piece; returns their position, -1 if they are too many. */
   put(bytes: Uint8Array, offset: number, length: number): number {
-    const rest = this.#bytes - (this.#position % this.#bytes);
-    if (length > this.#bytes) return NONE;
-    const position = length > rest ? this.#position + rest : this.#position;
+    // Shared memory is copied by bytes unless both ends lie alike within a word.
+    let position = Math.ceil(this.#position / WORD) * WORD + (offset % WORD);
+    const rest = this.#bytes - (position % this.#bytes);
+    if (length > this.#bytes - WORD) return NONE;
+    if (length > rest) position += rest + (offset % WORD);
     bytes.copyWithin(this.#offset + (position % this.#bytes), offset, offset + length);
     this.#position = position + length;
     return position;

@@ -123,7 +123,8 @@ export class Remaker {
   #sum(block: number, missing: number, out: number, length: number): void {
     const { native, handle, arena } = this.#lane;
     const blocks = this.#blocks;
-    arena.bytes.fill(0, out, out + length);
+    // By words, as the room is: shared memory is filled one element after the other.
+    arena.words.fill(0, out >> 2, (out + length + 3) >> 2);
     let products = 0;
     for (let parity = 0; parity < this.#missing; parity += 1) {
       const offset = this.#parityOffset(block, parity) + LENGTH_BYTES;

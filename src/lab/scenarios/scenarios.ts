@@ -113,6 +113,25 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
+    name: 'far',
+    title: 'One path, 5 % independent loss, 200 ms RTT',
+    links: [['--delay', '100ms', '--loss', '5%']],
+    loads: [STREAM],
+    subjects: [
+      ...BASELINE,
+      both('gigatun, Retransmit', 'Retransmit = 150ms'),
+      both('gigatun, Fec = 10+3', 'Fec = 10+3'),
+      both('gigatun, Retransmit, Fec = auto', 'Retransmit = 150ms', 'Fec = auto'),
+    ],
+    expectations: [
+      { subject: 'gigatun, Fec = 10+3', load: 0, figure: 'residual', most: 0.002 },
+      { subject: 'gigatun, Fec = 10+3', load: 0, figure: 'addedP99Ms', most: 40 },
+      { subject: 'gigatun, Retransmit, Fec = auto', load: 0, figure: 'residual', most: 0.002 },
+      noDuplicates('gigatun, Fec = 10+3', 0),
+      noDuplicates('gigatun, Retransmit, Fec = auto', 0),
+    ],
+  },
+  {
     name: 'redundant',
     title: 'Two paths, 10 % loss each, 20 ms RTT',
     links: [
