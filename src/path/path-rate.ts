@@ -29,8 +29,12 @@ const GROWTH = [1.04, 1.04, 1.08, 1.16, 1.3] as const;
 const USED = { SMALL: 0.3, OTHER: 0.85 } as const;
 /** Bytes per ms; 2 Mbit/s. */
 const RATE_SMALL = 250;
-/** Steps in a row that tell of congestion, before they count: where capacity is unknown, and where it is known. */
-const SIGNS = { UNKNOWN: 2, KNOWN: 1 } as const;
+/**
+ * Steps in a row that tell of congestion, before they count: where capacity is unknown, where the path is used as much as is
+ * thought possible, and where less is sent, so that others fill it, or the estimate is wrong.
+ */
+const SIGNS = { UNKNOWN: 2, FULL: 1, OTHER: 4 } as const;
+const FULL = 0.8;
 /** What is said to have arrived in a step is believed up to so much of the most that was sent in one, of late. */
 const SENT_SHARE_MAX = 1.25;
 /** Bytes per ms; 64 kbit/s. */
@@ -87,7 +91,7 @@ export class PathRate {
     const isBusy = sent > Math.max(RATE_BUSY, USED_BUSY * (this.#rate === 0 ? most : Math.min(this.#rate, most)));
     const isLossy = missing > MISSING_LEAST && loss > LOSS + 1.5 * usual;
     this.#signs = isBusy && (inflationMs > INFLATION_MS || isLossy) ? this.#signs + 1 : 0;
-    if (this.#signs >= (this.#rate === 0 ? SIGNS.UNKNOWN : SIGNS.KNOWN)) this.#congestedMs = nowMs;
+    if (this.#signs >= this.#signsNeeded(sent)) this.#congestedMs = nowMs;
     this.#step(delivered, nowMs);
   }
 
@@ -101,6 +105,11 @@ export class PathRate {
     this.#congestedMs = Number.NEGATIVE_INFINITY;
     this.#usualLoss.clear();
     this.#delivered.clear();
+  }
+
+  #signsNeeded(sent: number): number {
+    if (this.#rate === 0) return SIGNS.UNKNOWN;
+    return sent > FULL * this.#rate ? SIGNS.FULL : SIGNS.OTHER;
   }
 
   #step(delivered: number, nowMs: number): void {
