@@ -127,6 +127,14 @@ export class InOrder {
     this.expiredSince += before - this.held;
   }
 
+  /** Nobody waits for those from `first` to `end` - 1 that have not come: as if they had passed by. */
+  passOver(first: number, end: number): void {
+    const last = Math.min(end, this.next + SPAN);
+    for (let counter = Math.max(first, this.next); counter < last; counter += 1)
+      if (this.#states[counter & (SPAN - 1)] === ABSENT) this.#states[counter & (SPAN - 1)] = PASSED;
+    this.#advance();
+  }
+
   /** Passes over what those that were held at `untilMs` or before wait for. */
   expire(untilMs: number): void {
     for (let at = 0; at < this.#count && this.held > 0; at += 1) {

@@ -71,6 +71,11 @@ export class Repeats {
     return slot;
   }
 
+  /** Whether so many bytes may be spent on telling the peer what it will not get. */
+  spend(bytes: number): boolean {
+    return this.#budget.spend(bytes);
+  }
+
   /** Notes a repeat that nobody has asked for; false for a datagram that is of no use any more. */
   volunteer(ring: SentRing, index: SentIndex, slot: number, nowMs: number): boolean {
     if (!this.#isOfUse(ring, index, slot, nowMs)) return false;

@@ -8,6 +8,7 @@ import type { LaneContext } from '../lane-context.ts';
 import type { RegionPool } from '../packet/region-pool.ts';
 import { NO_PATH } from '../path/path-types.ts';
 import { TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
+import { gapCount, gapFirst, gapsIndex, gapsRanges } from '../protocol/gaps-message.ts';
 import { REPLAY_DUPLICATE, REPLAY_NEW, type REPLAY_TOO_OLD } from '../protocol/replay-window.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
 import { GapWatch } from './gap-watch.ts';
@@ -32,7 +33,7 @@ const ASK_AGAIN_UNKNOWN_MS = 30;
 const REPEAT_RTTS_MIN = 0.75;
 /** Where nothing is asked for, what is missing for so long counts as lost, ms. */
 const LOST_AFTER_MS = 1_000;
-/** Reports of gaps that are taken from a peer in a second: those of two keypairs, REPORT_INTERVAL_MS apart. */
+/** Reports of gaps, and answers to ours, that are taken from a peer in a second: those of two keypairs, REPORT_INTERVAL_MS apart. */
 const REPORTS_PER_SECOND_MAX = 1_000;
 /** Who sends over several paths at once is followed to another one only after so long a silence on the present one, ms. */
 const FOLLOW_MS = 100;
@@ -207,7 +208,7 @@ export class RxState {
     cells[at + PATH_CELL.LAST_RX_MS] = this.#nowMs;
   }
 
-  /** Whether one more report of gaps may be taken from the peer: a bounded number each second. */
+  /** Whether one more report of gaps, or answer to one, may be taken from the peer: a bounded number each second. */
   admitReport(nowMs: number): boolean {
     if (nowMs - this.#admitSinceMs >= 1_000) {
       this.#admitSinceMs = nowMs;
@@ -215,6 +216,23 @@ export class RxState {
     }
     this.#admitted += 1;
     return this.#admitted <= REPORTS_PER_SECOND_MAX;
+  }
+
+  /**
+   * The peer says, in a message of kind 11 at `offset`, what it will not repeat. Nobody waits for that any more; if it comes
+   * after all, it is welcome. The message's own batch delivers what waited for it.
+   */
+  takeGone(view: DataView, offset: number, length: number): void {
+    const { order } = this;
+    const keypair = order?.keypair ?? null;
+    const watch = keypair === null ? null : this.watchOf(keypair);
+    const ranges = gapsRanges(view, offset, length);
+    if (order === null || watch === null || ranges === 0 || keypair?.localIndex !== gapsIndex(view, offset)) return;
+    for (let range = 0; range < ranges; range += 1) {
+      const first = gapFirst(view, offset, range);
+      order.passOver(first, Math.min(first + gapCount(view, offset, range), watch.expected));
+    }
+    this.planOrder();
   }
 
   /** Newest data came over `path`: whether to answer there. Only where the path before has been silent for FOLLOW_MS. */

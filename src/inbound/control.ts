@@ -1,6 +1,6 @@
 /**
- * Inbound, control messages of another gigatun: plaintexts that are no IP packets. Reports of gaps, tails and parity are the
- * lane's own, and are taken where they lie; all others go to the control lane (cold: a few a second).
+ * Inbound, control messages of another gigatun: plaintexts that are no IP packets. Reports of gaps, what answers them, tails and
+ * parity are the lane's own, and are taken where they lie; all others go to the control lane (cold: a few a second).
  */
 import type { PeerHistory } from '../history/peer-history.ts';
 import type { LaneContext } from '../lane-context.ts';
@@ -51,16 +51,18 @@ function takeOwn(
 ): boolean {
   const { view } = lane.arena;
   const kind = plaintextLength < CONTROL_HEADER_LENGTH ? 0 : controlKind(view, offset);
-  if (kind < CONTROL_KIND.GAPS || kind > CONTROL_KIND.PARITY) return false;
+  if (kind < CONTROL_KIND.GAPS || kind > CONTROL_KIND.GONE) return false;
   if (controlBodyLength(view, offset, plaintextLength) < 0) return false;
   const { counts, drops } = lane.ledger;
-  if (kind === CONTROL_KIND.GAPS && !history.rx.admitReport(lane.nowMs())) {
+  const isAboutGaps = kind === CONTROL_KIND.GAPS || kind === CONTROL_KIND.GONE;
+  if (isAboutGaps && !history.rx.admitReport(lane.nowMs())) {
     drops[DROP.IN_CONTROL_QUEUE] += 1;
     return true;
   }
   counts[COUNTER.CONTROL_RX] += 1;
   // What a tail says stands in its transport counter.
   if (kind === CONTROL_KIND.GAPS) lane.taker?.takeGaps(history, view, offset, plaintextLength);
+  else if (kind === CONTROL_KIND.GONE) history.rx.takeGone(view, offset, plaintextLength);
   else if (kind === CONTROL_KIND.PARITY) takeParity(lane, history, source, offset, plaintextLength);
   return true;
 }

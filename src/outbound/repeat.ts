@@ -1,7 +1,7 @@
 /**
  * Outbound, repeats: the peer reports which counters of a keypair it misses, and gets the very same datagrams once more, over
  * the best other path where there is one. The report is authentic but nothing in it is believed: ranges are cut to what was
- * sent at all, and `Repeats` decides on each counter.
+ * sent at all, and `Repeats` decides on each counter. What is not kept, and so never repeated, the peer is told of (`gone.ts`).
  */
 import type { PeerHistory } from '../history/peer-history.ts';
 import { SENT_DATAGRAMS_MAX, type SentIndex, type SentRing } from '../history/sent-ring.ts';
@@ -11,6 +11,7 @@ import { BOOKS } from '../native/layout.ts';
 import { NO_PATH } from '../path/path-types.ts';
 import { gapCount, gapFirst, gapsIndex, gapsRanges } from '../protocol/gaps-message.ts';
 import { AgainColumn } from './again.ts';
+import { GoneList } from './gone.ts';
 import { SENDING } from './send.ts';
 
 /** What is sent again at once when a path has died, bytes. */
@@ -19,12 +20,14 @@ const RESEND_BYTES_MAX = 262_144;
 export class Repeater {
   readonly #lane: LaneContext;
   readonly #column: AgainColumn;
+  readonly #gone: GoneList;
   /** Activity to go on with. */
   #next = 0;
 
   constructor(lane: LaneContext) {
     this.#lane = lane;
     this.#column = new AgainColumn(lane, SENDING.REPEAT);
+    this.#gone = new GoneList(lane);
   }
 
   /** Answers a report of gaps whose plaintext lies at `offset` of the arena, `length` bytes with padding. */
@@ -37,11 +40,13 @@ export class Repeater {
     if (index === null) return;
     this.#next = ledger.books[BOOKS.ACTIVITY];
     native.book(handle, ACTIVITY.USER_TX_HISTORY);
+    this.#gone.begin(ranges);
     for (let range = 0; range < ranges; range += 1) {
       const first = gapFirst(view, offset, range);
       this.#takeRange(history, ring, index, first, first + gapCount(view, offset, range));
     }
     this.#column.send(this.#next);
+    this.#gone.send(history, index.remoteIndex);
     // Also where nothing was sent.
     native.book(handle, this.#next);
   }
@@ -78,12 +83,21 @@ export class Repeater {
   #takeCounter(history: PeerHistory, ring: SentRing, index: SentIndex, counter: number): void {
     const nowMs = this.#lane.nowMs();
     const slot = history.repeats.take(ring, index, counter, nowMs);
-    if (slot === -1) return;
+    if (slot === -1) {
+      if (!isKept(ring, index, counter)) this.#gone.add(counter);
+      return;
+    }
     const length = index.lengths[slot];
     const path = history.choice.takeOther(index.paths[slot], length, nowMs);
     index.paths[slot] = path;
     this.#column.addDatagram(history.peer, ring.offsetOf(index.positions[slot]), length, path, this.#next);
   }
+}
+
+/** Whether a datagram that was sent may ever be repeated. */
+function isKept(ring: SentRing, index: SentIndex, counter: number): boolean {
+  const slot = index.slotOf(counter);
+  return slot !== -1 && ring.offsetOf(index.positions[slot]) !== -1;
 }
 
 /** Counter from which on no more than RESEND_BYTES_MAX were sent over a path. */

@@ -8,7 +8,7 @@ export const CONTROL_HEADER_LENGTH = 4;
 /** Of the header; another version's messages are skipped. */
 export const CONTROL_VERSION = 1;
 
-/** Kinds of control messages. The lane takes GAPS, TAIL and PARITY itself; the others are the control lane's. */
+/** Kinds of control messages. The lane takes GAPS and what follows itself; the others are the control lane's. */
 export const CONTROL_KIND = {
   ANNOUNCE: 1,
   PROBE: 2,
@@ -20,6 +20,7 @@ export const CONTROL_KIND = {
   GAPS: 8,
   TAIL: 9,
   PARITY: 10,
+  GONE: 11,
 } as const;
 
 const TWO_32 = 2 ** 32;

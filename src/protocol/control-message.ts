@@ -16,7 +16,7 @@
  *     path probe  (6)   0  path    1  1 if the sender sends data over it, else 0    2 - 5  sequence    6 - 13  sent, us
  *     path answer (7)   0 - 13  as in the probe, flags 0    14 - 17  held for, us    18 - 25  datagrams that came over
  *                       the path so far    26 - 33  their bytes
- *     gaps (8), tail (9): `gaps-message.ts`    parity (10): `parity-message.ts`; lanes take these where they lie
+ *     gaps (8), tail (9), gone (11): `gaps-message.ts`    parity (10): `parity-message.ts`; lanes take these where they lie
  *
  * A body may be longer than its kind needs (later versions add fields); a kind or a version that is not known is skipped.
  */

@@ -8,7 +8,7 @@
  *
  * Ranges ascend, do not overlap, and end within GAPS_SPAN of the base: no report asks for more than a replay
  * window holds, and looking at one takes no longer than that. A tail has one byte, which is zero: its own transport
- * counter is what it says.
+ * counter is what it says. What will never be repeated (kind 11) is told in the form of a report, with the index that it had.
  */
 import {
   CONTROL_HEADER_LENGTH,
@@ -66,9 +66,19 @@ export function gapsLength(ranges: number): number {
   return RANGES + ranges * RANGE_LENGTH;
 }
 
-/** Writes all but the ranges of a report. `index`: int32; `base`: 0 to 2^53 - 1 - GAPS_SPAN; `ranges`: 1 to GAPS_RANGES_MAX. */
-export function writeGaps(view: DataView, offset: number, index: number, base: number, ranges: number): void {
-  writeControlHeader(view, offset, CONTROL_KIND.GAPS, gapsLength(ranges) - CONTROL_HEADER_LENGTH);
+/**
+ * Writes all but the ranges of a report. `index`: int32; `base`: 0 to 2^53 - 1 - GAPS_SPAN; `ranges`: 1 to GAPS_RANGES_MAX;
+ * `kind`: GAPS, or GONE.
+ */
+export function writeGaps(
+  view: DataView,
+  offset: number,
+  index: number,
+  base: number,
+  ranges: number,
+  kind: number = CONTROL_KIND.GAPS,
+): void {
+  writeControlHeader(view, offset, kind, gapsLength(ranges) - CONTROL_HEADER_LENGTH);
   view.setInt32(offset + INDEX, index);
   writeUint53(view, offset + BASE, base);
 }

@@ -221,7 +221,7 @@ export const laneMessages: Target = {
     const bytes = mutateBytes(random, random.pick(LANE_MESSAGES));
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const kind = bytes.length < CONTROL_HEADER_LENGTH ? 0 : controlKind(view, 0);
-    if (kind === CONTROL_KIND.GAPS) checkGaps(view, bytes);
+    if (kind === CONTROL_KIND.GAPS || kind === CONTROL_KIND.GONE) checkGaps(view, bytes);
     else if (kind === CONTROL_KIND.PARITY) checkParity(view, bytes);
   },
 };

@@ -2,10 +2,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { HistorySettings } from '../../src/history/settings.ts';
 import { InboundPath } from '../../src/inbound/receive.ts';
+import { CONTROL_KIND } from '../../src/protocol/control-header.ts';
 import type { LaneKeypair } from '../../src/tables/peers.ts';
 import { encodePacket } from '../reference/ip.ts';
 import { bytesFrom, ipv4Header, tcpHeader, udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { padded, transportMessage } from '../support/fake-lane.ts';
+import { type Gap, gapsMessage } from '../support/gap-report.ts';
 import { openGate } from '../support/handshake-gate.ts';
 import { HistoryLane } from '../support/history-lane.ts';
 
@@ -123,6 +125,53 @@ describe('packets in order', () => {
     hear([1], () => new Uint8Array(0));
     hear([2, 3]);
     expect(written()).toEqual([0, 2, 3].map(udpOf));
+  });
+
+  describe('that the peer says it will not repeat', () => {
+    const say = (counter: number, gaps: readonly Gap[], index = keypair.localIndex): void =>
+      hear([counter], () => gapsMessage(index, gaps[0]?.[0] ?? 0, gaps, CONTROL_KIND.GONE));
+
+    it('are waited for no more', () => {
+      hear([0, 2, 4, 6]);
+      say(7, [[1, 1]]);
+      expect(written()).toEqual([0, 2].map(udpOf));
+      say(8, [
+        [3, 1],
+        [5, 1],
+      ]);
+      expect(written()).toEqual([4, 6].map(udpOf));
+      hear([9]);
+      expect(written()).toEqual([udpOf(9)]);
+    });
+
+    it('are not waited for when their turn comes later', () => {
+      hear([0, 2, 4]);
+      say(5, [[3, 1]]);
+      expect(written()).toEqual([udpOf(0)]);
+      hear([1]);
+      expect(written()).toEqual([1, 2, 4].map(udpOf));
+    });
+
+    it('are delivered when they come after all, once', () => {
+      hear([0, 2]);
+      say(3, [[1, 1]]);
+      expect(written()).toEqual([0, 2].map(udpOf));
+      hear([1, 1]);
+      expect(written()).toEqual([udpOf(1)]);
+      expect(lane.drops()).toEqual({ IN_REPLAY: 1 });
+    });
+
+    it('do not let go what is held itself, nor what was not sent yet, nor that of another keypair', () => {
+      hear([0, 2, 3]);
+      say(5, [[1, 1]], keypair.localIndex + 1);
+      expect(written()).toEqual([udpOf(0)]);
+      say(6, [[1, 8_000]]);
+      expect(written()).toEqual([2, 3].map(udpOf));
+      hear([8]);
+      expect(written()).toEqual([]);
+      hear([7]);
+      expect(written()).toEqual([7, 8].map(udpOf));
+    });
   });
 
   it('of a new keypair follow all that waited for the one before', () => {

@@ -11,7 +11,7 @@ import type { LanePeer } from '../../src/tables/peers.ts';
 import { bytesFrom, ipv4Header, tcpHeader, udpPacketBytes } from '../support/arbitrary-packets.ts';
 import { giveHistory, type HistoryWish, lanePath, lanePaths } from '../support/fake-history.ts';
 import { FakeLane, openMessage } from '../support/fake-lane.ts';
-import { gapsMessage, reportGaps, takeMessage } from '../support/gap-report.ts';
+import { type Gap, gapsMessage, goneGaps, reportGaps, takeMessage } from '../support/gap-report.ts';
 import { plainFromTun, superFromTun } from '../support/virtio.ts';
 
 const REPEATING: HistoryWish = { retransmitMs: 150, ringBytes: RING_BYTES_MIN };
@@ -19,12 +19,15 @@ const REPEATING: HistoryWish = { retransmitMs: 150, ringBytes: RING_BYTES_MIN };
 let lane: FakeLane;
 let peer: LanePeer;
 let outbound: OutboundPath;
+/** What the peer was told that it will not get, since it was last asked. */
+let gone: Gap[];
 
 function open(): void {
   lane = new FakeLane({ historiesBytes: 4 << 20 });
   [peer] = [0, 1].map((id) => lane.addReadyPeer(id));
   lane.route([0, 1].map((id) => ({ address: Uint8Array.of(10, 0, 1, id), length: 32, peer: id })));
   outbound = new OutboundPath(lane.context, 1_500);
+  gone = [];
 }
 
 beforeEach(open);
@@ -42,11 +45,15 @@ function send(count: number, length = 400): void {
   outbound.turn();
 }
 
-/** Counters that are sent by what follows, in groups. */
+/** Counters that are sent by what follows, in groups; but for what tells of others that are not. */
 function countersOf(act: () => void): number[][] {
   lane.addon.udpSends.length = 0;
+  gone = [];
   act();
-  return lane.addon.udpSends.map(({ datagrams }) => datagrams.map((datagram) => openMessage(datagram, 0).counter));
+  const groups = lane.addon.udpSends.map(({ datagrams }) => datagrams.map((datagram) => openMessage(datagram, 0)));
+  gone = groups.flat().flatMap(({ plaintext }) => goneGaps(plaintext) ?? []);
+  const repeats = groups.filter(([first]) => first === undefined || goneGaps(first.plaintext) === null);
+  return repeats.map((group) => group.map(({ counter }) => counter));
 }
 
 function report(...gaps: [number, number][]): number[][] {
@@ -129,8 +136,10 @@ describe('what is missing', () => {
     const history = give();
     send(5);
     expect(report([5, 3])).toEqual([]);
+    expect(gone).toEqual([]);
     for (let turn = 0; turn < 9; turn += 1) send(100, 1_400);
     expect(report([0, 5])).toEqual([]);
+    expect(gone).toEqual([[0, 5]]);
     expect(history.cells[HISTORY_CELL.REPEATS_GONE]).toBe(5);
     expect(report([904, 1])).toEqual([[904]]);
   });
@@ -155,12 +164,74 @@ describe('what is missing', () => {
     outbound.sendControl(peer, [[new Uint8Array(40)]]);
     send(1);
     expect(report([0, 2])).toEqual([[1]]);
+    expect(gone).toEqual([[0, 1]]);
   });
 
   it('may be a message of the histories themselves', () => {
     give();
     lane.context.sender?.sendMessage(peer, lane.arena.controlOut, 30, -1);
     expect(report([0, 1])).toEqual([[0]]);
+  });
+});
+
+describe('what will never be repeated', () => {
+  const probe = (): void => outbound.sendControl(peer, [[new Uint8Array(40)]]);
+
+  it('is told at once, by ranges, and again as often as it is asked for', () => {
+    give();
+    for (const act of [probe, probe, () => send(1), probe, () => send(2)]) act();
+    for (let asked = 0; asked < 3; asked += 1) {
+      lane.addon.nowMs += 20;
+      report([0, 2], [3, 2]);
+      expect(gone).toEqual([
+        [0, 2],
+        [3, 1],
+      ]);
+    }
+    expect(lane.addon.udpSends.map(({ endpoint }) => endpoint?.address)).toEqual(
+      Array(2).fill(Uint8Array.of(203, 0, 113, 1)),
+    );
+  });
+
+  it('is told of in no more bytes than were asked in', () => {
+    give();
+    for (let each = 0; each < 30; each += 1) {
+      probe();
+      send(1);
+    }
+    report([0, 60]);
+    expect(gone).toEqual([[0, 1]]);
+    report([0, 30], [31, 29]);
+    expect(gone).toEqual([
+      [0, 1],
+      [2, 1],
+    ]);
+  });
+
+  it('is not told of what is too late, or waits for a budget, or of a keypair that is gone', () => {
+    const history = give({ retransmitBudget: 0 });
+    send(60, 1_400);
+    report([0, 60]);
+    expect(history.cells[HISTORY_CELL.REPEATS_HELD]).toBeGreaterThan(0);
+    lane.addon.nowMs += 151;
+    report([0, 60]);
+    expect(gone).toEqual([]);
+    expect(countersOf(() => reportGaps(lane, peer, [[0, 1]], 77))).toEqual([]);
+    expect(gone).toEqual([]);
+  });
+
+  it('is told within the budget of repeats', () => {
+    give({ retransmitBudget: 0 });
+    probe();
+    send(1);
+    let told = 0;
+    for (let asked = 0; asked < 2_000; asked += 1) {
+      lane.addon.nowMs += 1;
+      report([0, 1]);
+      told += lane.addon.udpSends.reduce((sum, { length }) => sum + length, 0);
+    }
+    expect(told).toBeGreaterThan(32_768);
+    expect(told).toBeLessThanOrEqual(65_536);
   });
 });
 
