@@ -26,6 +26,9 @@ const GROWTH = [1.04, 1.04, 1.08, 1.16, 1.3] as const;
 const USED = 0.5;
 /** Steps in a row that tell of congestion, before they count: where capacity is unknown, and where it is known. */
 const SIGNS = { UNKNOWN: 2, KNOWN: 1 } as const;
+/** Where little of the estimate is used, so many of the last steps, about 1 / QUEUED_STEP, with a queue say that it is too high. */
+const QUEUED = 0.4;
+const QUEUED_STEP = 1 / 8;
 /** What is said to have arrived in a step is believed up to so much of the most that was sent in one, of late. */
 const SENT_SHARE_MAX = 1.25;
 /** Bytes per ms; 64 kbit/s. */
@@ -46,6 +49,8 @@ export class PathRate {
   /** Of negative rates: the most that came through. */
   readonly #delivered: SlidingLeast = new SlidingLeast(DELIVERED_WINDOW_MS);
   #signs = 0;
+  /** Share of the last steps with a queue. */
+  #queued = 0;
   #grown = 0;
   #congestedMs = Number.NEGATIVE_INFINITY;
   /** Most that was sent in a step, bytes per ms; fades. */
@@ -76,10 +81,13 @@ export class PathRate {
     const spanMs = Math.max(sum.arrivedSpanMs, sum.spanMs / 2);
     const delivered = Math.min(sum.deliveredBytes / spanMs, SENT_SHARE_MAX * this.#sentMost);
     this.#delivered.add(-delivered, nowMs);
-    // Who sends little is not who fills the path.
+    const hasQueue = inflationMs > INFLATION_MS;
+    // Who sends little is not who fills the path; but with a queue again and again, it is the path that carries little by now.
     const isBusy = sent > Math.max(RATE_BUSY, USED_BUSY * this.#rate);
-    this.#signs = isBusy && (inflationMs > INFLATION_MS || loss > LOSS + 1.5 * usual) ? this.#signs + 1 : 0;
-    if (this.#signs >= (this.#rate === 0 ? SIGNS.UNKNOWN : SIGNS.KNOWN)) this.#congestedMs = nowMs;
+    this.#signs = isBusy && (hasQueue || loss > LOSS + 1.5 * usual) ? this.#signs + 1 : 0;
+    this.#queued += QUEUED_STEP * ((hasQueue && sent > RATE_BUSY ? 1 : 0) - this.#queued);
+    const isFull = this.#signs >= (this.#rate === 0 ? SIGNS.UNKNOWN : SIGNS.KNOWN);
+    if (isFull || (this.#rate > 0 && hasQueue && this.#queued > QUEUED)) this.#congestedMs = nowMs;
     this.#step(delivered, nowMs);
   }
 
@@ -89,6 +97,7 @@ export class PathRate {
     this.#pending = NOTHING;
     this.#sentMost = 0;
     this.#signs = 0;
+    this.#queued = 0;
     this.#grown = 0;
     this.#congestedMs = Number.NEGATIVE_INFINITY;
     this.#usualLoss.clear();
