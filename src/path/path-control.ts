@@ -467,6 +467,7 @@ function managerOptions({
     mode: settings.pathMode ?? (hasPaths ? 'failover' : 'follow'),
     isPassive: !isWanted,
     learntAreBackups: hasPaths,
+    copies: settings.copies.count - 1,
     random: () => randomInt(2 ** 32),
   };
 }
