@@ -89,7 +89,7 @@ export class ControlLane {
     const transfer = (id: number): Transfer => transferOf(this.peers.get(id)?.cells);
     this.offloads = new OffloadControl({ ...options.offloads, post: options.post, nowMs, transfer });
     this.paths = openPaths(options, {
-      ...{ peers: this.peers, offloads: this.offloads, nowMs },
+      ...{ peers: this.peers, offloads: this.offloads, histories: this.histories, nowMs },
       isUp: () => this.#isUp,
       move: (peer, endpoint) => this.#moveTo(peer, endpoint),
       wantHandshake: (id) => this.#act(id, this.machine.wantHandshake(id, nowMs(), Date.now())),
@@ -140,7 +140,6 @@ export class ControlLane {
 
   #setHistory(id: number, history: HistorySettings | null): void {
     this.paths.configure(id, formatKey(this.machine.peerPublicKey(id)), history);
-    this.histories.set(id, history, this.paths.memoryOf(id), nowMs());
   }
 
   /** Ends a peer: its keypairs are retired, lanes forget it. Its id and its memory are used again after a `mark`. */

@@ -1,5 +1,6 @@
 /** What the control lane gives the paths of its peers to work with. */
 import type { ControlLaneOptions, ControlPeer } from './control-lane-types.ts';
+import type { HistoryControl } from './history/history-control.ts';
 import type { OffloadControl } from './offloads/offload-control.ts';
 import type { Endpoint } from './packet/endpoint.ts';
 import { PathControl, type PathPeer } from './path/path-control.ts';
@@ -8,6 +9,7 @@ import { PEER_CELL, transferOf } from './tables/peers.ts';
 export interface PathsHost {
   readonly peers: ReadonlyMap<number, ControlPeer>;
   readonly offloads: OffloadControl;
+  readonly histories: HistoryControl;
   readonly nowMs: () => number;
   /** Whether anything may be sent. */
   readonly isUp: () => boolean;
@@ -16,10 +18,11 @@ export interface PathsHost {
 }
 
 export function openPaths({ lanes, log, post }: ControlLaneOptions, host: PathsHost): PathControl {
-  const { peers, offloads, nowMs } = host;
+  const { peers, offloads, histories, nowMs } = host;
   return new PathControl({
     ...{ lanes, log, post, nowMs },
     peer: (id) => pathPeerOf(peers.get(id), host.isUp()),
+    booked: (id, settings, memory) => histories.set(id, settings, memory, nowMs()),
     capabilities: (id) => offloads.capabilities(id),
     offer: (id, capabilities) => offloads.offer(id, capabilities),
     move: (id, endpoint) => {

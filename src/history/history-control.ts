@@ -1,7 +1,7 @@
 /**
- * The control lane's part of histories: which peers have any, by what settings, and where their books are. Lanes
- * write the books, and once a second a snapshot of them is kept here, from which the figures of the last
- * seconds are made.
+ * The control lane's part of histories: which peers have any, by what settings, and where their books are; those included
+ * that have no settings and bring paths of their own. Lanes write the books, and once a second a snapshot of them is kept here,
+ * from which the figures of the last seconds are made.
  */
 import type { PathFigures } from '../path/path-types.ts';
 import { type HistoryBooks, HistoryIntervals } from './history-snapshot.ts';

@@ -86,12 +86,12 @@ export class GigatunEnd implements TunnelEnd {
 
   /** What `gigatun stats --json` prints for this end. */
   async statsJson(): Promise<unknown> {
-    const text = await this.#cli('stats', this.plan.device, '--json');
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw new GigatunError('PROTOCOL', `gigatun stats --json printed no JSON: ${text.slice(0, 200)}`, { cause });
-    }
+    return this.#parsed('stats', await this.#cli('stats', this.plan.device, '--json'));
+  }
+
+  /** What `gigatun show --json` prints for this end. */
+  async showJson(): Promise<unknown> {
+    return this.#parsed('show', await this.#cli('show', this.plan.device, '--json'));
   }
 
   /** The books by the control socket, without a process of their own: cheap enough between two loads. */
@@ -112,6 +112,14 @@ export class GigatunEnd implements TunnelEnd {
   async kill(): Promise<void> {
     this.#program.signal('SIGKILL');
     await this.#program.finished;
+  }
+
+  #parsed(command: string, text: string): unknown {
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new GigatunError('PROTOCOL', `gigatun ${command} --json printed no JSON: ${text.slice(0, 200)}`, { cause });
+    }
   }
 
   async #cli(...args: string[]): Promise<string> {

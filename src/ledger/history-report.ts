@@ -70,7 +70,7 @@ const RECEIVED = [
   ['DUPLICATES', 'duplicates'],
   ['PARITY_RX', 'parity messages'],
   ['REMADE_REFUSED', 'remade in vain'],
-  ['PARITY_REFUSED', 'parity refused'],
+  ['PARITY_REFUSED', 'parity messages refused'],
   ['HELD', 'held for order'],
   ['HELD_EXPIRED', 'held in vain'],
   ['TOO_LATE', 'too late'],

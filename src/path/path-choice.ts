@@ -24,19 +24,23 @@ const QUICKER_MS = 2;
  * What each path is used for.
  *
  * @param first the path of first sendings so far, NO_PATH for none
+ * @param copies sendings that are wanted over and above the first, each over a path of its own while there are any; `redundant`
+ *   takes all paths, and `weighted` none of its own for them
  * @returns by path; those that are not in it are idle
  */
 export function choosePaths(
   mode: PathMode,
   candidates: readonly Candidate[],
   first: number,
+  copies = 0,
 ): ReadonlyMap<number, LanePath['use']> {
   const able = serving(candidates, mode !== 'weighted');
   if (able.length === 0) return new Map();
   const best = mode === 'lowest-latency' ? quickest(able, first) : foremost(able, first);
   if (mode === 'weighted') return new Map(able.map(({ path }) => [path, 'first']));
-  if (mode !== 'redundant') return new Map([[best, 'first']]);
-  return new Map(able.map(({ path }) => [path, path === best ? 'first' : 'copy']));
+  // Those that live come before those of which nothing is known.
+  const others = able.filter(({ path }) => path !== best).slice(0, mode === 'redundant' ? able.length : copies);
+  return new Map([[best, 'first'], ...others.map(({ path }): [number, 'copy'] => [path, 'copy'])]);
 }
 
 /** Those that live, backups only if no other does; else those of which nothing is known; else all that there are. */

@@ -75,6 +75,8 @@ export interface PathControlOptions {
   /** Nothing flows to or from the peer: `touch` is to be called as soon as anything does. */
   readonly rest: (id: number) => void;
   readonly post: (command: LaneCommand, to: number | 'all') => void;
+  /** Lanes book the peer's histories there from now on, by these settings; those of one that only brought paths ask for nothing. */
+  readonly booked: (id: number, settings: HistorySettings | null, memory: SharedArrayBuffer) => void;
   readonly local?: () => LocalAddresses;
 }
 
@@ -125,11 +127,11 @@ export class PathControl {
     peer.isWanted = settings !== null;
     if (settings === null && peer.probedMs === Number.NEGATIVE_INFINITY) {
       this.removePeer(id);
-      this.#options.post({ type: 'history', peer: id, settings: null, memory: peer.memory }, 'all');
+      this.#tellHistory(peer, null);
       return;
     }
     peer.manager.configure(managerOptions(peer));
-    this.#options.post({ type: 'history', peer: id, settings: peer.settings, memory: peer.memory }, 'all');
+    this.#tellHistory(peer, peer.settings);
     this.#resolve(peer);
     peer.told = null;
     this.#turnPeer(peer);
@@ -247,11 +249,6 @@ export class PathControl {
     return this.#peers.get(id)?.blocks ?? [];
   }
 
-  /** Where lanes book the peer's histories; null for a peer without. */
-  memoryOf(id: number): SharedArrayBuffer | null {
-    return this.#peers.get(id)?.memory ?? null;
-  }
-
   close(): void {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -323,10 +320,15 @@ export class PathControl {
   #adopt(id: number): Peer {
     const peer = this.#open(id, `peer ${id}`);
     peer.probedMs = this.#options.nowMs();
-    this.#options.post({ type: 'history', peer: id, settings: NO_HISTORY, memory: peer.memory }, 'all');
+    this.#tellHistory(peer, NO_HISTORY);
     this.#resolve(peer);
     this.#turnPeer(peer);
     return peer;
+  }
+
+  #tellHistory({ id, memory }: Peer, settings: HistorySettings | null): void {
+    this.#options.post({ type: 'history', peer: id, settings, memory }, 'all');
+    this.#options.booked(id, settings, memory);
   }
 
   /** Where the peer is: for paths without an endpoint of their own, or one more that it brought. */
@@ -467,6 +469,7 @@ function managerOptions({
     mode: settings.pathMode ?? (hasPaths ? 'failover' : 'follow'),
     isPassive: !isWanted,
     learntAreBackups: hasPaths,
+    copies: settings.copies.count - 1,
     random: () => randomInt(2 ** 32),
   };
 }

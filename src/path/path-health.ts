@@ -66,6 +66,8 @@ const LATE_MOST_MS = 1_000;
 /** A path is not given up before this silence, ms; nor before that one while anything comes in over it. */
 const SILENCE_LEAST_MS = 300;
 const SILENCE_HEARD_MS = 800;
+/** With no other path to go to, nothing is gained by a quick verdict: it needs so much silence of probes and data alike. */
+const SILENCE_ONLY_MS = 2_000;
 const HEARD_MS = 250;
 const MISSES_LEAST = 4;
 const MISSES_MOST = 10;
@@ -171,8 +173,13 @@ export class PathHealth {
     return dueMs;
   }
 
-  /** Takes note of answers that are late by now. True if the state has changed. */
-  step(nowMs: number, lastReceivedMs: number): boolean {
+  /**
+   * Takes note of answers that are late by now. True if the state has changed.
+   *
+   * @param lastReceivedMs when something authentic last came over it
+   * @param isOnly whether there is no other path to go to
+   */
+  step(nowMs: number, lastReceivedMs: number, isOnly: boolean): boolean {
     for (const probe of this.#outstanding) {
       if (probe.isLate || nowMs - probe.sentMs < this.#lateMs) continue;
       probe.isLate = true;
@@ -181,7 +188,7 @@ export class PathHealth {
       if (this.#state === 'alive') this.#missed += (1 - this.#missed) * LOSS_SHARE;
     }
     this.#outstanding = this.#outstanding.filter(({ sentMs }) => nowMs - sentMs < OUTSTANDING_MS);
-    return this.#state !== 'dead' && this.#isGone(nowMs, lastReceivedMs) && this.#die();
+    return this.#state !== 'dead' && this.#isGone(nowMs, lastReceivedMs, isOnly) && this.#die();
   }
 
   isDue(nowMs: number, paceMs: number): boolean {
@@ -270,9 +277,10 @@ export class PathHealth {
     return this.#misses > 0 ? SUSPECT_MS : paceMs;
   }
 
-  #isGone(nowMs: number, lastReceivedMs: number): boolean {
+  #isGone(nowMs: number, lastReceivedMs: number, isOnly: boolean): boolean {
     if (this.#silentMs === null || this.#misses < this.#missesNeeded) return false;
     const silentMs = nowMs - this.#silentMs;
+    if (isOnly) return Math.min(silentMs, nowMs - lastReceivedMs) >= SILENCE_ONLY_MS;
     const isHeard = nowMs - lastReceivedMs < HEARD_MS;
     return silentMs >= Math.max(this.#silenceMs, isHeard ? SILENCE_HEARD_MS : 0);
   }

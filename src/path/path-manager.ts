@@ -41,6 +41,8 @@ export interface PathManagerOptions {
   readonly isPassive: boolean;
   /** Whether paths that the peer brought are only used when no other lives. */
   readonly learntAreBackups: boolean;
+  /** Sendings of each datagram over and above the first, which take other paths while there are any. */
+  readonly copies: number;
   /** Random, 32 bits. */
   readonly random: () => number;
 }
@@ -278,10 +280,14 @@ export class PathManager {
   #stepHealth(slot: PathSlot, facts: PathFacts, nowMs: number): void {
     const { lastReceivedMs } = facts.traffic(slot.path);
     slot.heardMs = Math.max(slot.heardMs, lastReceivedMs);
-    if (slot.health.step(nowMs, lastReceivedMs)) {
+    const isOnly = !this.#slots.some((other) => other !== slot && isUsable(other) && other.health.state !== 'dead');
+    if (slot.health.step(nowMs, lastReceivedMs, isOnly)) {
       noteDeath(slot, nowMs);
       slot.rate.reset();
     }
+    // Nobody asks an idle path any more: a death that nothing hangs on would be told for as long as it is idle.
+    const isAsked = this.#paceMs(slot, facts) < Number.POSITIVE_INFINITY;
+    if (isOnly && !isAsked && isUsable(slot) && slot.health.state === 'dead') slot.health.reset('unknown');
   }
 
   #lose(slot: PathSlot, nowMs: number): void {
@@ -308,7 +314,7 @@ export class PathManager {
     if (this.#stock.solo !== NO_PATH) return new Map([[this.#stock.solo, 'first']]);
     if (this.#stock.isSearching && mode === 'failover' && this.#first !== NO_PATH) return this.#searchUses();
     const candidates = this.#slots.map((slot) => candidateOf(slot, nowMs));
-    return choosePaths(mode, candidates, this.#first);
+    return choosePaths(mode, candidates, this.#first, this.#options.copies);
   }
 
   #searchUses(): ReadonlyMap<number, LanePath['use']> {
@@ -324,10 +330,15 @@ export class PathManager {
       const sequence = this.#options.random();
       slot.health.probed(sequence, facts.traffic(slot.path), nowMs);
       if (!slot.isProven) this.#proofs.set(slot.path, (this.#proofs.get(slot.path) ?? 0) + 1);
-      const carriesData = slot.use !== 'idle' && facts.flow !== 'idle';
+      const carriesData = this.#carries(slot) && facts.flow !== 'idle';
       const sentUs = Math.round(nowMs * 1_000);
       return { path: slot.path, message: { kind: 'pathProbe', path: slot.path, carriesData, sequence, sentUs } };
     });
+  }
+
+  /** Copies of a few datagrams, or now and then, do not say where the peer is best answered; `redundant` copies all. */
+  #carries({ use }: PathSlot): boolean {
+    return use === 'first' || (use === 'copy' && this.mode === 'redundant');
   }
 
   #paceMs(slot: PathSlot, { flow, keepaliveMs }: PathFacts): number {

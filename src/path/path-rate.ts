@@ -29,12 +29,12 @@ const GROWTH = [1.04, 1.04, 1.08, 1.16, 1.3] as const;
 const USED = { SMALL: 0.3, OTHER: 0.85 } as const;
 /** Bytes per ms; 2 Mbit/s. */
 const RATE_SMALL = 250;
-/**
- * Steps in a row that tell of congestion, before they count: where capacity is unknown, where the path is used as much as is
- * thought possible, and where less is sent, so that others fill it, or the estimate is wrong.
- */
-const SIGNS = { UNKNOWN: 2, FULL: 1, OTHER: 4 } as const;
+/** Steps in a row that tell of congestion, before they count: where capacity is unknown, and where it is all used. */
+const SIGNS = { UNKNOWN: 2, FULL: 1 } as const;
 const FULL = 0.8;
+/** Where less is used, so many of the last steps, about 1 / QUEUED_STEP, with a queue say that the estimate is too high. */
+const QUEUED = 0.4;
+const QUEUED_STEP = 1 / 8;
 /** What is said to have arrived in a step is believed up to so much of the most that was sent in one, of late. */
 const SENT_SHARE_MAX = 1.25;
 /** Bytes per ms; 64 kbit/s. */
@@ -55,6 +55,8 @@ export class PathRate {
   /** Of negative rates: the most that came through. */
   readonly #delivered: SlidingLeast = new SlidingLeast(DELIVERED_WINDOW_MS);
   #signs = 0;
+  /** Share of the last steps in which there was a queue. */
+  #queued = 0;
   #grown = 0;
   #congestedMs = Number.NEGATIVE_INFINITY;
   /** Most that was sent in a step, bytes per ms; fades. */
@@ -90,8 +92,10 @@ export class PathRate {
     const most = -(this.#delivered.value ?? 0);
     const isBusy = sent > Math.max(RATE_BUSY, USED_BUSY * (this.#rate === 0 ? most : Math.min(this.#rate, most)));
     const isLossy = missing > MISSING_LEAST && loss > LOSS + 1.5 * usual;
-    this.#signs = isBusy && (inflationMs > INFLATION_MS || isLossy) ? this.#signs + 1 : 0;
-    if (this.#signs >= this.#signsNeeded(sent)) this.#congestedMs = nowMs;
+    const hasQueue = inflationMs > INFLATION_MS;
+    this.#signs = isBusy && (hasQueue || isLossy) ? this.#signs + 1 : 0;
+    this.#queued += QUEUED_STEP * ((hasQueue && sent > RATE_BUSY ? 1 : 0) - this.#queued);
+    if (this.#isCongested(sent, hasQueue)) this.#congestedMs = nowMs;
     this.#step(delivered, nowMs);
   }
 
@@ -101,15 +105,16 @@ export class PathRate {
     this.#pending = NOTHING;
     this.#sentMost = 0;
     this.#signs = 0;
+    this.#queued = 0;
     this.#grown = 0;
     this.#congestedMs = Number.NEGATIVE_INFINITY;
     this.#usualLoss.clear();
     this.#delivered.clear();
   }
 
-  #signsNeeded(sent: number): number {
-    if (this.#rate === 0) return SIGNS.UNKNOWN;
-    return sent > FULL * this.#rate ? SIGNS.FULL : SIGNS.OTHER;
+  #isCongested(sent: number, hasQueue: boolean): boolean {
+    if (this.#rate === 0) return this.#signs >= SIGNS.UNKNOWN;
+    return sent > FULL * this.#rate ? this.#signs >= SIGNS.FULL : hasQueue && this.#queued > QUEUED;
   }
 
   #step(delivered: number, nowMs: number): void {

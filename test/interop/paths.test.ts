@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { ControlClient } from '../../src/control/control-client.ts';
 import { readStatus } from '../../src/control/status-reader.ts';
-import { type GigatunEnd, openGigatun } from '../../src/lab/gigatun-end.ts';
+import { GigatunEnd, openGigatun } from '../../src/lab/gigatun-end.ts';
 import type { Lab } from '../../src/lab/namespaces.ts';
 import { innerRoute, type Pair, planPair, reverseRoute, type TunnelEnd } from '../../src/lab/pair.ts';
 import { waitForEcho } from '../../src/lab/ping.ts';
@@ -84,6 +84,21 @@ async function expectPaths(site: Site, ...expected: string[]): Promise<void> {
   });
 }
 
+/** `gigatun show --json` tells of both paths at both ends: of the one that has them, and of the one that learnt them. */
+async function expectShown({ a, b }: Site): Promise<void> {
+  expect(b).toBeInstanceOf(GigatunEnd);
+  const told = [await a.showJson(), await (b as GigatunEnd).showJson()];
+  const used = { state: 'alive', total: { UDP_TX: expect.any(Number), UDP_RX: expect.any(Number) } };
+  const [near, far] = [
+    expect.objectContaining({ name: 'near', use: 'first' }),
+    { name: 'far', local: 'veth1', use: 'copy' },
+  ];
+  expect(told[0]).toMatchObject({ peers: [{ history: { mode: 'redundant', paths: [used, used] } }] });
+  expect(told[0]).toMatchObject({ peers: [{ history: { paths: [near, far] } }] });
+  const learnt = ['10.99.0.1:51820', '10.99.1.1:51820'].map((endpoint) => expect.objectContaining({ endpoint }));
+  expect(told[1]).toMatchObject({ peers: [{ history: { mode: 'follow', paths: expect.arrayContaining(learnt) } }] });
+}
+
 tunnelSuite('two paths', ['nft', 'ping', 'wg', 'wireguard-go'], () => {
   describe.for(['gigatun', 'wireguard-go'] as const)('to %s', (peer) => {
     it('redundant: no packet is lost when either is cut, and it comes back', { timeout: 60_000 }, async () => {
@@ -100,6 +115,7 @@ tunnelSuite('two paths', ['nft', 'ping', 'wg', 'wireguard-go'], () => {
         else await delay(500);
       }
       expect(await stream.finish(true)).toMatchObject({ lost: 0, repeated: 0 });
+      if (peer === 'gigatun') await expectShown(site);
     });
 
     it('failover: goes over to the other within a second, and back by itself', { timeout: 60_000 }, async () => {

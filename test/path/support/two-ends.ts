@@ -67,7 +67,7 @@ export class End {
     this.#world = world;
     const { random } = world;
     this.manager = new PathManager({
-      ...{ mode: 'follow', isPassive: false, learntAreBackups: true, random: () => random.word() },
+      ...{ mode: 'follow', isPassive: false, learntAreBackups: true, copies: 0, random: () => random.word() },
       ...options,
     });
   }
