@@ -4,7 +4,7 @@
  */
 import { ByteBudget } from './byte-budget.ts';
 import { HISTORY_CELL } from './history-cells.ts';
-import type { SentIndex, SentRing } from './sent-ring.ts';
+import { SENT_DATAGRAMS_MAX, type SentIndex, type SentRing } from './sent-ring.ts';
 import { type HistorySettings, NO_HISTORY } from './settings.ts';
 
 /** What repeats may save up, bytes. */
@@ -15,6 +15,9 @@ export const REPEATS_MAX = 8;
 const AGAIN_MS_MIN = 5;
 /** Reports that are looked at: one each ms, and so many at a time. */
 const REPORTS_MAX = 16;
+/** Counters that are looked up: so many each ms, and so many at a time, which is what the longest reports name. */
+const LOOKS_PER_MS = 512;
+const LOOKS_MAX: number = REPORTS_MAX * SENT_DATAGRAMS_MAX;
 
 export class Repeats {
   readonly #cells: Float64Array;
@@ -23,6 +26,8 @@ export class Repeats {
   #againMs: number = AGAIN_MS_MIN;
   #reports = REPORTS_MAX;
   #reportsMs = 0;
+  #looks: number = LOOKS_MAX;
+  #looksMs = 0;
 
   /** `cells`: the lane's block of the peer's books. */
   constructor(cells: Float64Array) {
@@ -42,13 +47,28 @@ export class Repeats {
     this.#budget.earn(bytes);
   }
 
-  /** Whether one more report is looked at: each may cost some thousand look-ups. */
+  /** Whether one more report is looked at. */
   admitReport(nowMs: number): boolean {
     this.#reports = Math.min(REPORTS_MAX, this.#reports + nowMs - this.#reportsMs);
     this.#reportsMs = nowMs;
     if (this.#reports < 1) return false;
     this.#reports -= 1;
     return true;
+  }
+
+  /**
+   * How many of the next `wanted` counters are looked up, 0 or more; the others are booked as held. Who asks on and on for all
+   * that a report can name costs the lane no more than that.
+   */
+  admitLooks(wanted: number, nowMs: number): number {
+    this.#looks = Math.min(LOOKS_MAX, this.#looks + (nowMs - this.#looksMs) * LOOKS_PER_MS);
+    this.#looksMs = nowMs;
+    const admitted = Math.max(0, Math.min(wanted, Math.floor(this.#looks)));
+    const held = Math.max(0, wanted) - admitted;
+    this.#looks -= admitted;
+    this.#cells[HISTORY_CELL.REPEATS_ASKED] += held;
+    this.#cells[HISTORY_CELL.REPEATS_HELD] += held;
+    return admitted;
   }
 
   /** Slot of a datagram that is to be repeated now, which is noted; -1 for one that is not. Every counter that is asked is booked. */

@@ -35,10 +35,11 @@ export class RemadeQueue {
     this.count = 0;
   }
 
-  /** Makes the one at `at` the only message of an empty batch; false if its keypair is gone. */
+  /** Makes the one at `at` the only message of an empty batch; false if its keypair is gone, or is to open nothing any more. */
   fill(lane: LaneContext, batch: InboundBatch, at: number): boolean {
     const keypair = this.#keypairs[at];
-    if (keypair === null || lane.receivers.get(keypair.localIndex) !== keypair) return false;
+    if (keypair === null || lane.receivers.get(keypair.localIndex) !== keypair || isExpired(lane, keypair))
+      return false;
     const { words, unseals } = lane.arena;
     const counter = this.#counters[at];
     const unseal = unseals >> 2;
@@ -53,6 +54,10 @@ export class RemadeQueue {
     batch.append(keypair, writeSource(lane, keypair));
     return true;
   }
+}
+
+function isExpired(lane: LaneContext, { bornMs }: LaneKeypair): boolean {
+  return lane.nowMs() - bornMs >= lane.timing.REJECT_AFTER_TIME_MS;
 }
 
 /** A receive's record says that it came from where the peer is, in the place of one that was parsed. Returns its ENDPOINT. */

@@ -75,9 +75,10 @@ export class Repeater {
 
   /** A report spans no more counters than an index holds, so that looking at one is bounded. */
   #takeRange(history: PeerHistory, ring: SentRing, index: SentIndex, first: number, end: number): void {
-    const last = Math.min(end - 1, index.newest);
-    for (let counter = Math.max(first, index.newest - SENT_DATAGRAMS_MAX + 1); counter <= last; counter += 1)
-      this.#takeCounter(history, ring, index, counter);
+    const from = Math.max(first, index.newest - SENT_DATAGRAMS_MAX + 1);
+    const wanted = Math.min(end, index.newest + 1) - from;
+    const limit = from + history.repeats.admitLooks(wanted, this.#lane.nowMs());
+    for (let counter = from; counter < limit; counter += 1) this.#takeCounter(history, ring, index, counter);
   }
 
   #takeCounter(history: PeerHistory, ring: SentRing, index: SentIndex, counter: number): void {

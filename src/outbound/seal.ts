@@ -105,9 +105,14 @@ export function sealWith(lane: LaneContext, batch: OutboundBatch, keypair: LaneK
 
 /** Most datagrams in one group to a peer, by what the kernel, the path and the configuration allow. */
 export function groupDatagramsMax(lane: LaneContext, peer: LanePeer): number {
-  if (Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()) return 1;
-  const most = Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
+  const most = wholeGroupMax(lane, peer);
   return peer.history?.choice.isWeighted ? Math.min(most, WEIGHTED_GROUP_DATAGRAMS) : most;
+}
+
+/** The same for what takes one path as a whole, whatever the mode: a probe of groups is to find out about such groups. */
+function wholeGroupMax(lane: LaneContext, peer: LanePeer): number {
+  if (Math.max(peer.gsoOffUntilMs, lane.gsoOffUntilMs) > lane.nowMs()) return 1;
+  return Math.min(lane.limits.gsoDatagramsMax, peer.groupDatagramsMax);
 }
 
 /** Writes transport headers and the rest of the SEAL descriptors; returns the bytes of all datagrams. */
@@ -121,7 +126,7 @@ function placeDatagrams(
   const { words, view, seals } = lane.arena;
   const { peer, remoteIndex, sendKeySlot } = keypair;
   const { mtu } = lane.limits;
-  const datagramsMax = groupDatagramsMax(lane, peer);
+  const datagramsMax = batch.kind === RUN.NAMED ? wholeGroupMax(lane, peer) : groupDatagramsMax(lane, peer);
   if (peer.history !== null || batch.hasHistory) beginRun(lane, batch, peer, first);
   if (batch.groupPeer !== peer || batch.groupTrafficClass !== batch.trafficClass) closeGroup(lane, batch);
   const start = batch.outEnd;

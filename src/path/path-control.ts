@@ -126,8 +126,7 @@ export class PathControl {
     peer.settings = settings ?? NO_HISTORY;
     peer.isWanted = settings !== null;
     if (settings === null && peer.probedMs === Number.NEGATIVE_INFINITY) {
-      this.removePeer(id);
-      this.#tellHistory(peer, null);
+      this.#forget(peer);
       return;
     }
     peer.manager.configure(managerOptions(peer));
@@ -396,10 +395,19 @@ export class PathControl {
     for (const probe of probes) this.#send(peer, probe);
     if (peer.manager.first !== before) this.#switched(peer, facts);
     if (peer.manager.takeHandshakeWish()) this.#options.wantHandshake(peer.id);
-    if (!peer.isWanted && nowMs - peer.probedMs > STRANGER_MS) this.configure(peer.id, peer.name, null);
+    if (!peer.isWanted && nowMs - peer.probedMs > STRANGER_MS) {
+      this.#forget(peer);
+      return Number.POSITIVE_INFINITY;
+    }
     if (nowMs - peer.activeMs < QUIET_MS) return Math.min(nowMs + TURN_MOST_MS, peer.manager.dueMs(nowMs));
     this.#options.rest(peer.id);
     return peer.manager.dueMs(nowMs);
+  }
+
+  /** Nothing is asked for the peer, here or there. */
+  #forget(peer: Peer): void {
+    this.removePeer(peer.id);
+    this.#tellHistory(peer, null);
   }
 
   #lookAtFlow(peer: Peer, { bytes, unansweredSinceMs }: PathPeer, nowMs: number): void {

@@ -87,6 +87,20 @@ describe('a datagram that was remade', () => {
     expect(lane.drops()).toEqual({});
   });
 
+  it('is refused when its keypair has expired: parity may come by a newer one', () => {
+    const expiresMs = keypair.bornMs + lane.context.timing.REJECT_AFTER_TIME_MS;
+    const datagram = sealed(1);
+    const remake = (atMs: number): Uint8Array[] => {
+      lane.addon.nowMs = atMs;
+      lane.arena.bytes.set(datagram, lane.arena.histories);
+      inbound.inject(keypair, 1, lane.arena.histories + 16, datagram.length - 16, 1);
+      return turn([]);
+    };
+    expect(remake(expiresMs)).toEqual([]);
+    expect(remake(expiresMs - 1)).toEqual([packetOf(1)]);
+    expect(lane.drops()).toEqual({});
+  });
+
   it('moves no endpoint', () => {
     remakes = [[1, sealed(1)]];
     lane.context.roamed.clear();

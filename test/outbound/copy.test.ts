@@ -122,6 +122,13 @@ describe('control messages over a path that is named', () => {
     expect(groups().map(([to]) => to)).toEqual([1, 1, 1]);
   });
 
+  it('are whole groups where data goes in small ones: a probe is to find out about such groups', () => {
+    const paths = [lanePath(0, 'first'), lanePath(1, 'first')];
+    give().setPaths(lanePaths(paths, { mode: 'weighted' }));
+    outbound.sendControl(peers[0], [new Array<Uint8Array>(20).fill(message)], 1);
+    expect(groups().map(([to, counters]) => [to, counters.length])).toEqual([[2, 20]]);
+  });
+
   it('go as data goes where none is named', () => {
     give({ copies: { count: 2 } }).setPaths(lanePaths([lanePath(3, 'first')]));
     outbound.sendControl(peers[0], [[message]]);

@@ -308,6 +308,27 @@ describe('a peer that lies', () => {
     expect(history.cells[HISTORY_CELL.REPEATS_ASKED]).toBeGreaterThan(0);
   });
 
+  it('makes the lane look up a bounded number of counters in the long run, and the others are booked as held', () => {
+    const history = give({ retransmitBudget: 0 });
+    send(1);
+    peer.current?.memory.reserve(100_000);
+    send(1);
+    lane.addon.nowMs += 1_000;
+    send(0);
+    const gone = (): number => history.cells[HISTORY_CELL.REPEATS_GONE];
+    for (let times = 0; times < 16; times += 1) takeMessage(lane, peer, gapsMessage(2_000, 91_810, [[91_810, 8_192]]));
+    expect(gone()).toBe(16 * SENT_DATAGRAMS_MAX);
+    const before = gone();
+    for (let ms = 0; ms < 20; ms += 1) {
+      lane.addon.nowMs += 1;
+      send(0);
+      takeMessage(lane, peer, gapsMessage(2_000, 91_810, [[91_810, 8_192]]));
+    }
+    expect(gone() - before).toBe(20 * 512);
+    expect(history.cells[HISTORY_CELL.REPEATS_ASKED]).toBe(36 * SENT_DATAGRAMS_MAX);
+    expect(history.cells[HISTORY_CELL.REPEATS_HELD]).toBe(20 * (SENT_DATAGRAMS_MAX - 512));
+  });
+
   it('sends whatever bytes it likes: they ask for nothing that was not sent', () => {
     const history = give({ retransmitBudget: 1 });
     send(30);
