@@ -60,6 +60,7 @@ class End {
       bytes: 0,
     }),
     capabilities: () => CAPABILITY.PATHS,
+    booked: () => undefined,
     offer: () => {},
     move: () => {},
     wantHandshake: () => {},
