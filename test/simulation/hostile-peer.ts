@@ -217,6 +217,11 @@ export class HostilePeer {
     return this.peer.history?.cells[HISTORY_CELL[name]] ?? 0;
   }
 
+  /** Packets that wait for those before them. */
+  get held(): number {
+    return this.peer.history?.rx.order?.held ?? 0;
+  }
+
   /** Whether all memory of histories is free. */
   get isMemoryFree(): boolean {
     const { historyPool } = this.lane.context;
