@@ -15,9 +15,16 @@ export class ByteBudget {
     this.#bytes = mostBytes;
   }
 
-  /** Bytes were sent for the first time. */
-  earn(bytes: number): void {
-    this.#bytes = Math.min(this.#mostBytes, this.#bytes + bytes * this.share);
+  /** What may be spent, bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Bytes were sent for the first time. Returns what was earned beyond what may be saved up. */
+  earn(bytes: number): number {
+    const wanted = this.#bytes + bytes * this.share;
+    this.#bytes = Math.min(this.#mostBytes, wanted);
+    return wanted - this.#bytes;
   }
 
   /** Whether so many bytes may be sent again; if so they are spent. */

@@ -9,6 +9,8 @@ import { type HistorySettings, NO_HISTORY } from './settings.ts';
 
 /** What repeats may save up, bytes. */
 const BUDGET_BYTES_MAX = 65_536;
+/** What is sent again at once when a path has died, bytes: a burst that a path may be expected to take. */
+const RESEND_BYTES_MAX = 262_144;
 /** Repeats of one datagram. */
 export const REPEATS_MAX = 8;
 /** Shortest time between two repeats of a datagram, ms; half an RTT where that is longer. */
@@ -22,6 +24,8 @@ const LOOKS_MAX: number = REPORTS_MAX * SENT_DATAGRAMS_MAX;
 export class Repeats {
   readonly #cells: Float64Array;
   readonly #budget: ByteBudget = new ByteBudget(NO_HISTORY.retransmitBudget, BUDGET_BYTES_MAX);
+  /** For what nobody has asked for: of what repeats leave over, so that a peer that changes its path all the time gains nothing. */
+  readonly #resends: ByteBudget = new ByteBudget(1, RESEND_BYTES_MAX);
   #retransmitMs = 0;
   #againMs: number = AGAIN_MS_MIN;
   #reports = REPORTS_MAX;
@@ -44,7 +48,7 @@ export class Repeats {
   }
 
   earn(bytes: number): void {
-    this.#budget.earn(bytes);
+    this.#resends.earn(this.#budget.earn(bytes));
   }
 
   /** Whether one more report is looked at. */
@@ -96,9 +100,14 @@ export class Repeats {
     return this.#budget.spend(bytes);
   }
 
-  /** Notes a repeat that nobody has asked for; false for a datagram that is of no use any more. */
+  /** What may be sent again at once that nobody has asked for, bytes. */
+  get resendBytes(): number {
+    return this.#resends.bytes;
+  }
+
+  /** Notes a repeat that nobody has asked for; false for a datagram that is of no use any more, or is too much. */
   volunteer(ring: SentRing, index: SentIndex, slot: number, nowMs: number): boolean {
-    if (!this.#isOfUse(ring, index, slot, nowMs)) return false;
+    if (!this.#isOfUse(ring, index, slot, nowMs) || !this.#resends.spend(index.lengths[slot])) return false;
     index.repeatedMs[slot] = nowMs;
     index.repeats[slot] += 1;
     return true;

@@ -14,9 +14,6 @@ import { AgainColumn } from './again.ts';
 import { GoneList } from './gone.ts';
 import { SENDING } from './send.ts';
 
-/** What is sent again at once when a path has died, bytes. */
-const RESEND_BYTES_MAX = 262_144;
-
 export class Repeater {
   readonly #lane: LaneContext;
   readonly #column: AgainColumn;
@@ -53,7 +50,7 @@ export class Repeater {
 
   /**
    * The path that carried data is dead: what was sent over it last is sent again over the one that does now, before the peer
-   * can miss it. Not asked for, so not by the budget, but no more than a burst that a path may be expected to take.
+   * can miss it: the newest, as far as there is a budget for what nobody has asked for.
    */
   resend(history: PeerHistory): void {
     const { ring, leftPath, repeats } = history;
@@ -62,7 +59,7 @@ export class Repeater {
     const nowMs = this.#lane.nowMs();
     const index = ring.present;
     this.#next = ACTIVITY.USER_CONTROL;
-    for (let counter = oldestOf(index, leftPath); counter <= index.newest; counter += 1) {
+    for (let counter = oldestOf(index, leftPath, repeats.resendBytes); counter <= index.newest; counter += 1) {
       const slot = index.slotOf(counter);
       if (slot === -1 || index.paths[slot] !== leftPath || !repeats.volunteer(ring, index, slot, nowMs)) continue;
       const length = index.lengths[slot];
@@ -101,15 +98,15 @@ function isKept(ring: SentRing, index: SentIndex, counter: number): boolean {
   return slot !== -1 && ring.offsetOf(index.positions[slot]) !== -1;
 }
 
-/** Counter from which on no more than RESEND_BYTES_MAX were sent over a path. */
-function oldestOf(index: SentIndex, path: number): number {
+/** Counter from which on no more than `bytesMax` were sent over a path. */
+function oldestOf(index: SentIndex, path: number, bytesMax: number): number {
   let bytes = 0;
   let counter = index.newest;
   for (; counter >= 0; counter -= 1) {
     const slot = index.slotOf(counter);
     if (slot === -1) break;
     if (index.paths[slot] === path) bytes += index.lengths[slot];
-    if (bytes > RESEND_BYTES_MAX) break;
+    if (bytes > bytesMax) break;
   }
   return counter + 1;
 }

@@ -265,6 +265,21 @@ describe('what was sent over a path that died', () => {
     expect(again.length).toBe(Math.floor(262_144 / 1_440));
   });
 
+  it('is within the budget, however often the peer changes its path', () => {
+    give();
+    let firstBytes = 0;
+    let againBytes = 0;
+    for (let turn = 0; turn < 400; turn += 1) {
+      first(turn & 1);
+      againBytes += lane.addon.udpSends.splice(0).reduce((sum, { length }) => sum + length, 0);
+      send(10, 1_300);
+      firstBytes += lane.addon.udpSends.splice(0).reduce((sum, { length }) => sum + length, 0);
+      lane.addon.nowMs += 10;
+    }
+    expect(againBytes).toBeLessThanOrEqual(0.25 * firstBytes + 65_536 + 262_144);
+    expect(againBytes).toBeGreaterThan(0.2 * firstBytes);
+  });
+
   it('is not sent again while the path may still be used, or to a peer that knows no gaps', () => {
     const history = give();
     first(0);
