@@ -103,7 +103,9 @@ function addTunnelCommands(program: Command, finish: (exitCode: number) => void)
     .summary('bring a tunnel up')
     .description(
       'Brings a tunnel up from a wg-quick file: device, addresses, MTU, routes, name servers, hooks. Returns when the ' +
-        'tunnel is ready; on any failure nothing of it remains.',
+        'tunnel is ready; on any failure nothing of it remains. Settings beyond WireGuard (Lanes, Cipher, Copies, Retransmit, ' +
+        'Fec, Path, ...) stand in the file behind #gigatun: and are listed in docs/cli.md; docs/histories.md says which ' +
+        'suit a bad link, or several.',
     )
     .argument('<config>', 'path of NAME.conf, or NAME for /etc/gigatun/NAME.conf or /etc/wireguard/NAME.conf')
     .option('-f, --foreground', 'stay in the foreground and log to stderr')

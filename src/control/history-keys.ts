@@ -132,7 +132,7 @@ export const HISTORY_SETTINGS: readonly KeyRule<WithHistoryDraft>[] = [
     'once',
     readHoldTime,
     inHistory('holdMs'),
-    'Longest such wait, as in 80ms, or auto: as long as a repeat may take; absent: auto.',
+    'Longest such wait, as in 80ms, or auto: as long as a repeat may take, 50ms without repeats; absent: auto.',
   ),
   rule(
     'Fec',

@@ -85,6 +85,7 @@ export class HostilePeer {
       move: (_id, to) => this.#place(to),
       wantHandshake: () => {},
       rest: () => {},
+      booked: () => undefined,
       post: (command) => this.#obey(command),
     });
   }
