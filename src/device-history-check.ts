@@ -13,12 +13,12 @@ import {
   FEC_DATA_MAX,
   FEC_PARITY_MAX,
   type FecSettings,
+  HISTORIES_BYTES_MAX,
   type HistorySettings,
+  historyBytesOf,
   needsOneLane,
   RING_BYTES_MAX,
   RING_BYTES_MIN,
-  RINGS_BYTES_MAX,
-  ringBytesOf,
 } from './history/settings.ts';
 import { PATHS_MAX, type PathSettings } from './path/path-types.ts';
 
@@ -47,16 +47,16 @@ export function checkHistory(settings: HistorySettings): void {
 }
 
 /**
- * Checks what the settings of all peers come to.
+ * Checks what the settings of all peers come to: there must be room for all that is asked for, for a lane goes without the rest.
  *
  * @param settings of all peers that have any
- * @throws GigatunError CONFIG when their rings are too large together, or one lane is needed and there are more
+ * @throws GigatunError CONFIG when they need too much memory together, or one lane is needed and there are more
  */
 export function checkHistories(settings: readonly HistorySettings[], lanes: number): void {
   if (lanes > 1 && settings.some(needsOneLane)) throw oneLaneError(lanes);
-  const bytes = settings.reduce((sum, one) => sum + ringBytesOf(one), 0);
-  if (bytes <= RINGS_BYTES_MAX) return;
-  const [most, got] = [RINGS_BYTES_MAX, bytes].map((one) => `${Math.ceil(one / 1_048_576)} MiB`);
+  const bytes = historyBytesOf(settings);
+  if (bytes <= HISTORIES_BYTES_MAX) return;
+  const [most, got] = [HISTORIES_BYTES_MAX, bytes].map((one) => `${Math.ceil(one / 1_048_576)} MiB`);
   throw new GigatunError(
     'CONFIG',
     `expected at most ${most} for the histories of all peers, got ${got}; set History to less, or fewer peers to it`,

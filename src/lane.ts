@@ -11,7 +11,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { closeFec, settleFec } from './history/fec/fec.ts';
 import { PeerHistory } from './history/peer-history.ts';
-import { RINGS_BYTES_MAX } from './history/settings.ts';
+import { HISTORIES_BYTES_MAX } from './history/settings.ts';
 import { HandshakeGate } from './inbound/handshake-gate.ts';
 import { InboundPath } from './inbound/receive.ts';
 import { LaneContext, type LaneLimits } from './lane-context.ts';
@@ -25,6 +25,7 @@ import { OutboundPath } from './outbound/read.ts';
 import { STAGED_PER_PEER } from './outbound/stage.ts';
 import { Arena } from './packet/arena.ts';
 import { readEndpoint, writeEndpoint } from './packet/endpoint.ts';
+import { PART_ALIGNMENT } from './packet/region-pool.ts';
 import type { LanePaths } from './path/path-types.ts';
 import type { Timing } from './protocol/constants.ts';
 import { KeypairMemory } from './tables/keypair-memory.ts';
@@ -94,7 +95,7 @@ class Lane {
     this.#handshakesPending = new Int32Array(start.handshakesPending);
     const stagedPacketBytes = Math.ceil((start.limits.mtu + STAGED_SLACK) / 16) * 16;
     const stagedPackets = stagedPacketBytes > STAGED_LONG_BYTES ? STAGED_PER_PEER : STAGED_PACKETS;
-    const arena = new Arena(stagedPackets * stagedPacketBytes, RINGS_BYTES_MAX);
+    const arena = new Arena(stagedPackets * stagedPacketBytes, HISTORIES_BYTES_MAX + PART_ALIGNMENT);
     const ledger = new Ledger(start.page);
     const { tunFd, udp4Fd, udp6Fd, aead, bookTime } = start;
     const watchesLink = start.index === 0;

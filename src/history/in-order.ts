@@ -11,9 +11,8 @@
 import { LIMIT } from '../packet/arena.ts';
 import { IPV4, IPV6, PROTOCOL } from '../packet/ip-header.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
+import { HOLD_BYTES } from './settings.ts';
 
-/** Memory for packets that wait, bytes. */
-export const HOLD_BYTES = 4_194_304;
 /** Packets that may wait, and places for them. When either is full, all that waits goes. */
 export const HELD_MAX = 4_096;
 /** Counters from the next one on that are told apart: the replay window. */

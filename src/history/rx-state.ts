@@ -13,10 +13,10 @@ import { REPLAY_DUPLICATE, REPLAY_NEW, type REPLAY_TOO_OLD } from '../protocol/r
 import type { LaneKeypair } from '../tables/peers.ts';
 import { GapWatch } from './gap-watch.ts';
 import { HISTORY_CELL, PATH_CELL } from './history-cells.ts';
-import { HOLD_BYTES, InOrder } from './in-order.ts';
+import { InOrder } from './in-order.ts';
 import type { PeerHistory } from './peer-history.ts';
 import { REORDER_WAIT_MIN_MS, ReorderWait } from './reorder-wait.ts';
-import type { HistorySettings } from './settings.ts';
+import { type HistorySettings, HOLD_BYTES } from './settings.ts';
 
 /** What becomes of an authentic message beside the verdicts of the replay window: it was new, but had been given up. */
 export const RX_TOO_LATE = 3;

@@ -2,6 +2,7 @@
  * What configuration says of sending more than once, for one peer: copies, repeats, order, forward error correction, paths.
  * Plain values, as they go to the lanes.
  */
+import { PART_ALIGNMENT } from '../packet/region-pool.ts';
 import type { PathMode, PathSettings } from '../path/path-types.ts';
 import { BLOCK_DATAGRAMS_MAX, BLOCK_PARITIES_MAX } from '../protocol/parity-message.ts';
 
@@ -70,10 +71,14 @@ export const RING_BYTES_DEFAULT = 4_194_304;
 export const RING_BYTES_MAX = 67_108_864;
 /** What a derived MTU is lower by where there is forward error correction: parity must fit the path as well. */
 export const FEC_MTU_BYTES = 60;
-/** What a lane keeps of packets that wait for those before them, of all peers. */
+/** What a lane keeps of a peer's packets that wait for those before them. */
 export const HOLD_BYTES = 4_194_304;
-/** Rings of all peers of a lane. */
-export const RINGS_BYTES_MAX = 134_217_728;
+/** Sealed bytes that are kept of a peer: more than comes between a datagram and its parity, at 10 Gbit/s. */
+export const KEPT_BYTES = 2_097_152;
+/** What is remade of a peer's datagrams in one turn. */
+export const REMADE_BYTES = 131_072;
+/** All that a lane keeps of all peers. */
+export const HISTORIES_BYTES_MAX = 134_217_728;
 
 /** A peer of which configuration says nothing. */
 export const NO_HISTORY: HistorySettings = {
@@ -100,14 +105,22 @@ export function keepsSent({ copies, retransmitMs, fec }: Omit<HistorySettings, '
 }
 
 /** Bytes of a lane's ring for the peer; 0 where it keeps none. */
-export function ringBytesOf(settings: Omit<HistorySettings, 'paths'>): number {
+function ringBytesOf(settings: Omit<HistorySettings, 'paths'>): number {
   return keepsSent(settings) ? settings.ringBytes : 0;
 }
 
-/** Bytes that a lane's histories of all peers may fill: what is kept to be sent again, and what waits for its turn. */
+/**
+ * Bytes that a lane's histories of all peers may fill: what is kept to be sent again, what waits for its turn, and what came and
+ * may help to remake what did not.
+ */
 export function historyBytesOf(all: readonly Omit<HistorySettings, 'paths'>[]): number {
-  const holds = all.some(({ inOrder }) => inOrder !== 'off');
-  return all.reduce((sum, settings) => sum + ringBytesOf(settings), holds ? HOLD_BYTES : 0);
+  return all.reduce((sum, settings) => sum + peerBytes(settings), 0);
+}
+
+function peerBytes(settings: Omit<HistorySettings, 'paths'>): number {
+  const ring = Math.ceil(ringBytesOf(settings) / PART_ALIGNMENT) * PART_ALIGNMENT;
+  const hold = settings.inOrder === 'off' ? 0 : HOLD_BYTES;
+  return ring + hold + (settings.fec.mode === 'off' ? 0 : KEPT_BYTES + REMADE_BYTES);
 }
 
 /** Whether the peer's counters must all be seen by one lane. */

@@ -4,7 +4,7 @@
  */
 
 /** Parts start at multiples of a page, so that one that was given back and is unused shares none with a used one. */
-const ALIGNMENT = 4_096;
+export const PART_ALIGNMENT = 4_096;
 
 interface Gap {
   readonly start: number;
@@ -18,13 +18,13 @@ export class RegionPool {
 
   /** Of `length` bytes from `start` of the arena on. */
   constructor(start: number, length: number) {
-    const first = Math.ceil(start / ALIGNMENT) * ALIGNMENT;
+    const first = Math.ceil(start / PART_ALIGNMENT) * PART_ALIGNMENT;
     this.#gaps = first < start + length ? [{ start: first, end: start + length }] : [];
   }
 
   /** Offset of `bytes` (at least 1) in the arena, or -1 where there is no room. */
   take(bytes: number): number {
-    const length = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    const length = Math.ceil(bytes / PART_ALIGNMENT) * PART_ALIGNMENT;
     const gap = this.#gaps.find(({ start, end }) => end - start >= length);
     if (gap === undefined) return -1;
     const rest = { start: gap.start + length, end: gap.end };

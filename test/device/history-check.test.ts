@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { checkChange } from '../../src/device-change-check.ts';
 import { checkHistories, checkHistory } from '../../src/device-history-check.ts';
 import { GigatunError } from '../../src/errors.ts';
-import { type HistorySettings, NO_HISTORY, RING_BYTES_MAX } from '../../src/history/settings.ts';
+import { HISTORIES_BYTES_MAX, type HistorySettings, NO_HISTORY, RING_BYTES_MAX } from '../../src/history/settings.ts';
+import { PART_ALIGNMENT, RegionPool } from '../../src/packet/region-pool.ts';
 import type { PathSettings } from '../../src/path/path-types.ts';
 
 const PATH: PathSettings = {
@@ -75,6 +76,19 @@ describe('the settings of all peers', () => {
     expect(messageOf(() => checkHistories([kept, kept, sentOnce], 1))).toBe('');
     const message = messageOf(() => checkHistories([kept, kept, { ...kept, ringBytes: 1_048_576 }], 1));
     expect(message).toMatch(/^CONFIG: expected at most 128 MiB .* got 129 MiB; set History to less/);
+  });
+
+  it('ask for the hold of packets in order and for what parity needs, too', () => {
+    const most = { ...kept, ringBytes: RING_BYTES_MAX };
+    const message = messageOf(() => checkHistories([most, { ...most, inOrder: 'tcp' }], 1));
+    expect(message).toContain('got 132 MiB');
+    const fec = { ...NO_HISTORY.fec, mode: 'on' } as const;
+    expect(messageOf(() => checkHistories([most, { ...most, fec }], 1))).toContain('got 131 MiB');
+  });
+
+  it('find room in a lane when they are admitted', () => {
+    const pool = new RegionPool(64, HISTORIES_BYTES_MAX + PART_ALIGNMENT);
+    expect([RING_BYTES_MAX, RING_BYTES_MAX].map((bytes) => pool.take(bytes) !== -1)).toEqual([true, true]);
   });
 
   it('need one lane where one must see all counters of a peer', () => {

@@ -1,6 +1,15 @@
 /** The map of the arena: what native code relies on when it is handed offsets. */
 import { describe, expect, it } from 'vitest';
-import { ENDPOINT, SEAL, TUN_READ, TUN_WRITE, UDP_RECEIVE, UDP_SEND, UNSEAL } from '../../src/native/layout.ts';
+import {
+  ACCUMULATE,
+  ENDPOINT,
+  SEAL,
+  TUN_READ,
+  TUN_WRITE,
+  UDP_RECEIVE,
+  UDP_SEND,
+  UNSEAL,
+} from '../../src/native/layout.ts';
 import { Arena, LIMIT, SUPER_DATAGRAM_BYTES_MAX, SUPER_PACKET_BYTES_MAX } from '../../src/packet/arena.ts';
 
 /** What native code takes in one call. */
@@ -19,7 +28,7 @@ function regionsOf(arena: Arena): [string, number, number][] {
     ['unseals', arena.unseals, LIMIT.UNSEALS * UNSEAL.WORDS * 4],
     ['writes', arena.writes, LIMIT.WRITES * TUN_WRITE.WORDS * 4],
     ['pieces', arena.pieces, LIMIT.PIECES * 8],
-    ['accumulates', arena.accumulates, LIMIT.ACCUMULATES * 16],
+    ['accumulates', arena.accumulates, LIMIT.ACCUMULATES * ACCUMULATE.WORDS * 4],
     ['segmentHeaders', arena.segmentHeaders, arena.segmentHeadersLength],
     ['tunIn', arena.tunIn, arena.tunInLength],
     ['udpOut', arena.udpOut, arena.udpOutLength],

@@ -23,12 +23,11 @@ import type { LaneKeypair } from '../../tables/peers.ts';
 import { HISTORY_CELL } from '../history-cells.ts';
 import type { ParityReceiver } from '../parity-receiver.ts';
 import type { PeerHistory } from '../peer-history.ts';
+import { KEPT_BYTES, REMADE_BYTES } from '../settings.ts';
 import { BLOCKS_MAX, ParityBlocks } from './blocks.ts';
 import { KeptDatagrams } from './kept.ts';
-import { REMADE_BYTES, Remaker } from './remake.ts';
+import { Remaker } from './remake.ts';
 
-/** Sealed bytes that are kept of a peer: more than comes between a datagram and its parity, at 10 Gbit/s. */
-export const KEPT_BYTES = 2_097_152;
 /** Without parity for so long, nothing is kept any more, ms. */
 const IDLE_MS = 10_000;
 

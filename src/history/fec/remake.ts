@@ -7,13 +7,12 @@ import { ACTIVITY } from '../../ledger/catalog.ts';
 import { ACCUMULATE, BOOKS } from '../../native/layout.ts';
 import { TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../../protocol/constants.ts';
 import { BLOCK_PARITIES_MAX, BLOCK_SPAN } from '../../protocol/parity-message.ts';
+import { REMADE_BYTES } from '../settings.ts';
 import type { ParityBlocks } from './blocks.ts';
 import { coefficient } from './code.ts';
 import { invert, product, product16 } from './galois.ts';
 import type { KeptDatagrams } from './kept.ts';
 
-/** Memory for what is remade in one turn. */
-export const REMADE_BYTES = 131_072;
 /** A parity begins with the lengths. */
 const LENGTH_BYTES = 2;
 
