@@ -345,8 +345,8 @@ describe.each(KINDS)('a peer that lies, %s', (_name, settings) => {
       for (const { endpoint, use } of end.paths.figures(0))
         if (endpoint !== null && isForeign(endpoint)) expect(use).toBe('idle');
       for (let quiet = 0; quiet < 5; quiet += 1) check(end.turn(200), sums);
-    expect(end.held).toBe(0);
-    end.end();
+      expect(end.held).toBe(0);
+      end.end();
       expect(end.isMemoryFree).toBe(true);
       expect(end.lane.context.histories.size).toBe(0);
     },
