@@ -74,12 +74,19 @@ async function pathsOf({ lab, a }: Site): Promise<string[]> {
   }
 }
 
+/** A path to a stock peer is tried again after 10 s, and after ever more. */
+const PATIENCE_MS = 75_000;
+
 async function expectPaths(site: Site, ...expected: string[]): Promise<void> {
   let seen: string[] = [];
-  await eventually(`paths ${expected.join(', ')}`, async () => {
-    seen = await pathsOf(site);
-    return expected.every((path) => seen.includes(path));
-  }).catch((error: unknown) => {
+  await eventually(
+    `paths ${expected.join(', ')}`,
+    async () => {
+      seen = await pathsOf(site);
+      return expected.every((path) => seen.includes(path));
+    },
+    PATIENCE_MS,
+  ).catch((error: unknown) => {
     throw new Error(`paths are ${seen.join(', ')}\n${site.a.log()}`, { cause: error });
   });
 }

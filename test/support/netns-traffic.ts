@@ -60,10 +60,14 @@ export async function expectEndpoint(end: NetnsEnd, peer: NetnsEnd, expected: st
 }
 
 /** Resolves once `test` holds; throws when it does not in time. */
-export async function eventually(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+export async function eventually(
+  what: string,
+  test: () => boolean | Promise<boolean>,
+  patienceMs: number = PATIENCE_MS,
+): Promise<void> {
+  const deadline = performance.now() + patienceMs;
   while (!(await test())) {
-    if (performance.now() > deadline) throw new Error(`expected ${what} within ${PATIENCE_MS} ms`);
+    if (performance.now() > deadline) throw new Error(`expected ${what} within ${patienceMs} ms`);
     await delay(POLL_MS);
   }
 }
