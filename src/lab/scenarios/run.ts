@@ -26,7 +26,7 @@ export async function runScenarios(args: readonly string[], screen: Screen, prog
   const machine = await examineMachine();
   progress.write(busyWarning(machine) ?? '');
   const takenAt = new Date().toISOString();
-  const conditions = `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node}. Ends, loads and emulators share these cores.`;
+  const conditions = `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node}. Ends, loads and emulators share these cores. Loads took ${Math.round(options.time * 100)} % of their times.`;
   const outcomes: Outcome[] = [];
   for (const scenario of options.scenarios) outcomes.push(await measure(scenario, options, progress));
   const text = formatOutcomes(outcomes, takenAt, conditions);
@@ -37,8 +37,11 @@ export async function runScenarios(args: readonly string[], screen: Screen, prog
 }
 
 function write(text: string, json: string, { scenarios, subjects, time }: ScenarioOptions): void {
-  if (scenarios.length < SCENARIOS.length || subjects.length > 0 || time < 1)
-    throw new GigatunError('CONFIG', '--write: expected a whole run: without --only, --subjects and less --time');
+  if (scenarios.length < SCENARIOS.length || subjects.length > 0 || time < 0.5)
+    throw new GigatunError(
+      'CONFIG',
+      '--write: expected a whole run: without --only and --subjects, --time 50 at least',
+    );
   writeFileSync(`${RESULTS}.md`, text);
   writeFileSync(`${RESULTS}.json`, json);
 }
