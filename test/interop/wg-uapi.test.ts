@@ -248,8 +248,12 @@ tunnelSuite('the UAPI of gigatun and of wireguard-go', ['wg', 'wireguard-go'], (
 
 /** Sections of peers in one order, and each one's prefixes; without a port that the system has chosen. */
 function sorted(text: string): string {
-  const [device, ...peers] = text.replaceAll(/^listen_port=\d{5}\n/gm, '').split(/^(?=public_key=)/m);
-  return [device, ...peers.map(sortedPrefixes).toSorted()].join('');
+  const [, answers = '', end = ''] =
+    /^(.*?)(errno=-?\d+\n\n)?$/s.exec(text.replaceAll(/^listen_port=\d{5}\n/gm, '')) ?? [];
+  const parts = answers.split(/^(?=public_key=)/m);
+  const peers = parts.filter((part) => part.startsWith('public_key='));
+  const device = parts.filter((part) => !part.startsWith('public_key='));
+  return [...device, ...peers.map(sortedPrefixes).toSorted(), end].join('');
 }
 
 function sortedPrefixes(peer: string): string {
