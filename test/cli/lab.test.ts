@@ -10,6 +10,7 @@ import type { EmulatorFigures } from '../../src/lab/emulator/emulator.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
 import { temporaryDirectory } from '../control/support/fakes.ts';
 
+const PATIENCE = { timeout: 20_000, interval: 50 };
 const built = existsSync(CLI);
 const reason = built ? '' : ', skipped because dist/ is not built (npm run build)';
 
@@ -23,21 +24,28 @@ describe.skipIf(!built)(`gigatun lab${reason}`, () => {
     const target = `127.0.0.1:${socket.address().port}`;
     const program = start(['--listen', `${port}`, '--to', target, '--json', '--plan', plan, '--seconds', '60']);
     await once(program.stderr ?? program, 'data');
-    const send = async (word: string): Promise<void> => {
-      const client = createSocket('udp4');
-      client.send(word, port, '127.0.0.1', () => client.close());
-      await once(client, 'close');
+    const came: string[] = [];
+    socket.on('message', (message) => came.push(String(message)));
+    const client = createSocket('udp4');
+    /** Again and again: a signal takes its time. */
+    const arrives = async (word: string): Promise<void> => {
+      await expect
+        .poll(() => {
+          client.send(word, port, '127.0.0.1');
+          return came.includes(word);
+        }, PATIENCE)
+        .toBe(true);
     };
-    await send('first');
-    expect(String((await once(socket, 'message'))[0])).toBe('first');
+    await arrives('first');
     program.kill('SIGUSR1');
     program.kill('SIGUSR2');
-    await send('second');
-    expect(String((await once(socket, 'message'))[0])).toBe('second');
+    await arrives('second');
+    client.close();
     const output = text(program.stdout ?? process.stdin);
     program.kill('SIGTERM');
     const figures = JSON.parse(await output) as EmulatorFigures;
-    expect(figures).toMatchObject({ toTarget: { passed: 2, lostRandom: 0 }, toClient: { passed: 0 }, refused: 0 });
+    expect(figures).toMatchObject({ toTarget: { lostRandom: 0 }, toClient: { passed: 0 }, refused: 0 });
+    expect(figures.toTarget.passed).toBeGreaterThanOrEqual(came.length);
     expect(program.exitCode ?? (await once(program, 'exit'))[0]).toBe(0);
     socket.close();
   });
