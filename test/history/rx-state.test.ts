@@ -12,20 +12,47 @@ function open(options: ConstructorParameters<typeof HistoryLane>[0] = {}): { lan
 
 describe('what is missing', () => {
   it('is asked for at once when three newer ones came, and again while it is missing', () => {
-    const { lane, keypair } = open();
+    const { lane, keypair } = open({ settings: { retransmitMs: 1_000 } });
     const startMs = lane.addon.nowMs;
     lane.record(keypair, [0, 1, 3, 4, 5]);
-    lane.pass(60);
+    lane.pass(25);
     expect(lane.reports.map(({ atMs, index, counters }) => [atMs - startMs, index, counters])).toEqual([
       [0, 1_000, [2]],
       [24, 1_000, [2]],
-      [48, 1_000, [2]],
     ]);
     expect(lane.record(keypair, [2])).toEqual([true]);
     lane.pass(1_000);
-    expect(lane.reports.length).toBe(3);
-    expect(lane.cells()).toEqual({ EXPECTED: 6, MISSED: 1, FILLED_REPEAT: 1, GAPS_TX: 3, REPAIR_MS: 60 });
+    expect(lane.reports.length).toBe(2);
+    expect(lane.cells()).toEqual({ EXPECTED: 6, MISSED: 1, FILLED_REPEAT: 1, GAPS_TX: 2, REPAIR_MS: 25 });
     expect(lane.count('REPAIRED_RX')).toBe(1);
+  });
+
+  it('is asked for ever more often while nothing comes of it, each 2 ms in the end', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 1_000 } });
+    const startMs = lane.addon.nowMs;
+    lane.record(keypair, [0, 1, 3, 4, 5]);
+    lane.pass(73);
+    const times = lane.reports.map(({ atMs }) => Math.round(atMs - startMs));
+    expect(times).toEqual([0, 24, 30, 36, 42, 48, 50, 52, 54, 56, 58, 60, 62, 64, 66, 68, 70, 72]);
+  });
+
+  it('is asked for six times at least while a repeat may be of use, if the round trip is long', () => {
+    const { lane, keypair } = open({ paths: { rttMs: 90 } });
+    lane.record(keypair, [0, 1, 3, 4, 5]);
+    lane.pass(60);
+    expect(lane.reports.length).toBe(7);
+  });
+
+  it('is asked for once a round trip when little comes: more is a share of the bytes that came', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 10_000 } });
+    const startMs = lane.addon.nowMs;
+    lane.record(keypair, [0, 1, 3, 4, 5]);
+    lane.pass(5_000);
+    const many = lane.reports.filter(({ atMs }) => atMs - startMs < 1_000).length;
+    const last = lane.reports.slice(-3).map(({ atMs }) => atMs);
+    expect(many).toBeGreaterThan(200);
+    expect(many).toBeLessThan(500);
+    expect(last.slice(1).map((atMs, at) => Math.round(atMs - (last[at] ?? 0)))).toEqual([24, 24]);
   });
 
   it('is asked for after a millisecond when fewer newer ones came', () => {
