@@ -38,7 +38,8 @@ const OVERHEAD = TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
 
 export class RxState {
   readonly #history: PeerHistory;
-  readonly #watches: readonly [GapWatch, GapWatch] = [new GapWatch(), new GapWatch()];
+  /** None before something comes, then one for each keypair, two at most. */
+  readonly #watches: GapWatch[] = [];
   /** Null where packets are delivered as they come. */
   order: InOrder | null = null;
   readonly #asker: GapAsker;
@@ -69,6 +70,7 @@ export class RxState {
 
   /** Takes over what configuration says; the hold comes from the pool. Without room there is no order. All that waited went before. */
   setSettings({ inOrder }: HistorySettings, pool: RegionPool): void {
+    if (!this.#history.watchesGaps) this.#unwatch();
     const isWanted = inOrder !== 'off' && this.#history.isAlone;
     if (isWanted === (this.order !== null)) return;
     if (this.order !== null) pool.release(this.order.offset);
@@ -82,10 +84,15 @@ export class RxState {
     this.order = null;
   }
 
+  #unwatch(): void {
+    for (const { missing } of this.#watches) this.#history.cells[HISTORY_CELL.LOST] += missing;
+    this.#watches.length = 0;
+  }
+
   /** Gaps of a keypair; null where they are not watched. */
   watchOf(keypair: LaneKeypair): GapWatch | null {
-    const [one, other] = this.#watches;
-    return one.keypair === keypair ? one : other.keypair === keypair ? other : null;
+    for (const watch of this.#watches) if (watch.keypair === keypair) return watch;
+    return null;
   }
 
   /** `expected`: the newest counter + 1 before the run. */
@@ -99,18 +106,25 @@ export class RxState {
     this.#path = path;
     this.#isRemade = isRemade;
     this.#nowMs = nowMs;
-    this.#watch = this.#history.isAlone ? (this.watchOf(keypair) ?? this.#begin(keypair, expected)) : null;
+    this.#watch = this.#history.watchesGaps ? (this.watchOf(keypair) ?? this.#begin(keypair, expected)) : null;
   }
 
   /** The older of the two makes room; a keypair that is older than both is not watched. */
   #begin(keypair: LaneKeypair, expected: number): GapWatch | null {
-    const [one, other] = this.#watches;
-    const isOther = one.keypair !== null && (other.keypair === null || other.keypair.bornMs < one.keypair.bornMs);
-    const watch = isOther ? other : one;
+    const watch = this.#watchToUse();
     if (watch.keypair !== null && watch.keypair.bornMs > keypair.bornMs) return null;
     this.#history.cells[HISTORY_CELL.LOST] += watch.begin(keypair, expected);
     watch.isWhole = this.order !== null;
     return watch;
+  }
+
+  #watchToUse(): GapWatch {
+    const [one, other] = this.#watches;
+    if (one !== undefined && other !== undefined)
+      return (other.keypair?.bornMs ?? 0) < (one.keypair?.bornMs ?? 0) ? other : one;
+    const added = new GapWatch();
+    this.#watches.push(added);
+    return added;
   }
 
   /**

@@ -87,9 +87,10 @@ describe('what is missing', () => {
   });
 
   it('is not asked for where the peer would not understand, or nothing is repeated; and is delivered whenever it comes', () => {
+    const inOrder = 'tcp' as const;
     for (const options of [
-      { settings: { retransmitMs: 0 } },
-      { paths: { knows: { gaps: false, paths: true, parity: false } }, settings: { retransmitMs: 0 } },
+      { settings: { retransmitMs: 0, inOrder } },
+      { paths: { knows: { gaps: false, paths: true, parity: false } }, settings: { retransmitMs: 0, inOrder } },
     ]) {
       const { lane, keypair } = open(options);
       lane.record(keypair, [0, 2, 3, 4]);
@@ -204,6 +205,30 @@ describe('a lane beside others', () => {
     expect(lane.cells()).toEqual({ EXPECTED: 6 });
     lane.record(keypair, [8_192 + 63]);
     expect(lane.cell('LOST')).toBe(61);
+  });
+});
+
+describe('a peer that merely brought paths', () => {
+  it('is worth no list of what it lacks: what is lost shows when the replay window leaves it behind', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 0 } });
+    expect(lane.record(keypair, [0, 5, 3])).toEqual([true, true, true]);
+    expect(lane.history.rx.watchOf(keypair)).toBeNull();
+    lane.record(keypair, [8_192 + 63]);
+    expect(lane.cells()).toMatchObject({ EXPECTED: 8_256, LOST: 61 });
+  });
+
+  it('is watched from when more is asked for on, and no more when that ends', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 0 } });
+    lane.record(keypair, [0, 5]);
+    lane.set({ retransmitMs: 150 });
+    lane.record(keypair, [8]);
+    expect(lane.history.rx.watchOf(keypair)).toMatchObject({ missing: 2, floor: 6 });
+    lane.set({ retransmitMs: 0 });
+    expect([lane.cell('LOST'), lane.history.rx.watchOf(keypair)]).toEqual([2, null]);
+    lane.record(keypair, [20]);
+    lane.set({ retransmitMs: 150 });
+    lane.record(keypair, [22]);
+    expect(lane.history.rx.watchOf(keypair)?.missing).toBe(1);
   });
 });
 
