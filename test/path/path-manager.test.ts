@@ -440,11 +440,54 @@ describe('a stock peer', () => {
     expect(a.manager.first).toBe(0);
   });
 
-  it('that only receives is not taken for dead', () => {
+  it('that only receives is not taken for dead: it is asked by a handshake each five seconds, over that path', () => {
     const { world, a, b } = openStock('failover');
     b.answers = false;
-    world.runWith(10_000, 20, () => a.send(500));
-    expect(uses(a).map((use) => use.split(' ')[1])).toEqual(['first', 'idle']);
+    a.shakesHands = true;
+    a.manager.takeHandshake(0, world.nowMs);
+    world.run(300);
+    const seen = new Set<string>();
+    world.runWith(60_000, 20, () => {
+      a.send(500);
+      seen.add(
+        uses(a)
+          .map((use) => use.split(' ')[1])
+          .join(' '),
+      );
+    });
+    expect([...seen]).toEqual(['first idle']);
+    expect(a.wishes).toBeGreaterThanOrEqual(10);
+    expect(a.wishes).toBeLessThanOrEqual(12);
+  });
+
+  it('that only receives is sent to over the other path when it does not answer that', () => {
+    const { world, a, b } = openStock('failover');
+    b.answers = false;
+    a.shakesHands = true;
+    a.manager.takeHandshake(0, world.nowMs);
+    world.runWith(12_000, 20, () => a.send(500));
+    cut(world, 0, true);
+    const before = b.delivered;
+    world.runWith(30_000, 20, () => a.send(500));
+    // Five seconds and a half of them get lost, at 50 a second.
+    expect(b.delivered - before).toBeGreaterThan(30 * 50 - 6 * 50);
+    expect(uses(a)).toEqual(['dead idle', 'alive first']);
+    cut(world, 0, false);
+    world.runWith(60_000, 20, () => a.send(500));
+    expect(uses(a)).toEqual(['alive first', 'alive idle']);
+  });
+
+  it('is known for what it is like now: once it answers all the time, a short silence counts', () => {
+    const { world, a, b, talk } = openStock('failover');
+    b.answers = false;
+    a.shakesHands = true;
+    a.manager.takeHandshake(0, world.nowMs);
+    world.runWith(30_000, 20, () => a.send(500));
+    b.answers = true;
+    talk(4_000);
+    cut(world, 0, true);
+    talk(800);
+    expect(a.manager.first).toBe(1);
   });
 
   it('loses nothing in redundant mode', () => {
