@@ -11,7 +11,7 @@ import type { ControlMessage } from '../protocol/control-message.ts';
 import { type Candidate, choosePaths } from './path-choice.ts';
 import type { PathTraffic } from './path-health.ts';
 import { isSettled, isUsable, newSlot, noteDeath, type PathSlot, type ResolvedPath } from './path-slot.ts';
-import { StockWatch } from './path-stock.ts';
+import { cameBack, StockWatch } from './path-stock.ts';
 import { type LanePath, type LanePaths, NO_PATH, PATHS_MAX, type PathFigures, type PathMode } from './path-types.ts';
 
 export type PathProbe = Extract<ControlMessage, { kind: 'pathProbe' }>;
@@ -103,7 +103,10 @@ export class PathManager {
         return newSlot(path, resolved, false, hasWeights);
       if (!isSamePath(known, resolved)) known.health.reset('unknown');
       else if (known.isPresent && !resolved.isPresent) this.#lose(known, nowMs);
-      else if (!known.isPresent && resolved.isPresent) known.health.reset('unknown');
+      else if (!known.isPresent && resolved.isPresent) {
+        known.health.reset('unknown');
+        cameBack(known, nowMs);
+      }
       return Object.assign(known, resolved);
     });
     const learnt = this.#slots.filter(({ isLearnt, path }) => isLearnt && path >= configured.length);

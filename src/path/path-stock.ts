@@ -12,6 +12,8 @@ import { type LanePath, NO_PATH } from './path-types.ts';
 /** For so long what is sent goes over one path alone, ms, while it is looked for. */
 const SOLO_MS = 400;
 const RETRY_FIRST_MS = 10_000;
+/** The first trial of a path whose interface or address is back, ms after that. */
+const RETRY_BACK_MS = 2_000;
 const RETRY_MOST_MS = 60_000;
 /** A search that lasts so long asks by a handshake, ms. */
 const TRIAL_HANDSHAKE_MS = 1_000;
@@ -84,6 +86,8 @@ export class StockWatch {
     slot.sentDatagrams = traffic.sentDatagrams;
     if (traffic.lastReceivedMs > slot.heardMs) {
       slot.heardMs = traffic.lastReceivedMs;
+      // What came before its interface went is no sign of life.
+      if (!slot.isPresent) return;
       this.#silence.heard();
       this.#live(slot, nowMs);
     }
@@ -139,6 +143,12 @@ export class StockWatch {
       return;
     }
   }
+}
+
+/** Its interface or its address is back: a handshake tries it soon. */
+export function cameBack(slot: PathSlot, nowMs: number): void {
+  slot.retryWaitMs = 0;
+  slot.retryMs = nowMs + RETRY_BACK_MS;
 }
 
 /** It is dead; a handshake tries it again. */
