@@ -43,8 +43,10 @@ tunnelSuite('a path that loses its link, and its address', ['ping', 'wg', 'wireg
         expect(silenceMsMax).toBeLessThan(5_000);
       }
       await expectBooks(site);
-      expect(switchesTo(site, 'far')).toBe(LOSSES.length);
-      expect(switchesTo(site, 'near')).toBe(1 + LOSSES.length);
+      expect(said(site, 'a path cannot be used', 'near')).toBe(LOSSES.length);
+      expect(said(site, 'the interface and address of a path are there', 'near')).toBe(LOSSES.length);
+      expect(said(site, 'the peer is sent to over a path', 'far')).toBe(LOSSES.length);
+      expect(said(site, 'the peer is sent to over a path', 'near')).toBe(1 + LOSSES.length);
     },
   );
 });
@@ -63,10 +65,8 @@ async function expectBooks({ a }: TwoPaths): Promise<void> {
   expect(sums.UDP_TX_FAILED).toBe((drops.OUT_SEND_FAILED ?? 0) + (counts.AGAIN_FAILED ?? 0));
 }
 
-/** How often a said that it goes over to a path. */
-function switchesTo({ a }: TwoPaths, path: string): number {
-  return a
-    .log()
-    .split(`sent to over a path`)
-    .filter((line) => line.includes(`path=${path}`)).length;
+/** How often a's log said something of a path. */
+function said({ a }: TwoPaths, text: string, path: string): number {
+  const lines = a.log().split('\n');
+  return lines.filter((line) => line.includes(` ${text}`) && line.endsWith(`path=${path}`)).length;
 }
