@@ -157,7 +157,10 @@ export class OutboundPath implements MessageSender, MessageTaker {
     else this.#splitAndSeal(peer, this.#isToldToSlowDown(peer, nowNs) ? 1 : 0);
   }
 
-  /** Tells the sender of a TCP super-packet that the queue before the lane, or before the peer's paths, is long, when it is time to: by a mark, or else true: by the loss of its first segment. */
+  /**
+   * Tells the sender of a TCP super-packet that the queue before the lane, or before the peer's paths, is long, when it is time
+   * to: by a mark, or else true: by the loss of its first segment.
+   */
   #isToldToSlowDown(peer: LanePeer, nowNs: number): boolean {
     const packet = this.#packet;
     if (!isTcp(packet) || !(this.#queue.signals(nowNs) || isBacklogLong(peer, nowNs / 1e6))) return false;
