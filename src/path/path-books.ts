@@ -4,6 +4,7 @@ import type { PathTraffic } from './path-health.ts';
 
 const SEEN_LOSS_MS = 5_000;
 
+/** What of the books of one peer is read here. */
 export interface PathBooks {
   /** Each lane's block. */
   readonly blocks: readonly Float64Array[];

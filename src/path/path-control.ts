@@ -77,6 +77,8 @@ export interface PathControlOptions {
   readonly post: (command: LaneCommand, to: number | 'all') => void;
   /** Lanes book the peer's histories there from now on, by these settings; those of one that only brought paths ask for nothing. */
   readonly booked: (id: number, settings: HistorySettings | null, memory: SharedArrayBuffer) => void;
+  /** The path in a slot is another one from now on. */
+  readonly begins: (id: number, path: number) => void;
   readonly local?: () => LocalAddresses;
 }
 
@@ -386,6 +388,7 @@ export class PathControl {
     if (facts === null || !facts.isUp) return Number.POSITIVE_INFINITY;
     const nowMs = this.#options.nowMs();
     this.#lookAtFlow(peer, facts, nowMs);
+    for (const path of peer.manager.takeBegun()) this.#options.begins(peer.id, path);
     const before = peer.manager.first;
     const probes = peer.manager.step(this.#factsOf(peer, facts, nowMs), nowMs);
     this.#tell(peer, nowMs);

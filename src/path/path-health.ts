@@ -21,6 +21,7 @@ export interface PathTraffic {
   readonly lastReceivedMs: number;
 }
 
+/** Of a path over which nothing ever went. */
 export const NO_TRAFFIC: PathTraffic = {
   sentDatagrams: 0,
   sentBytes: 0,
@@ -51,6 +52,7 @@ export interface Delivery {
   readonly deliveredBytes: number;
 }
 
+/** `unknown`: no answer yet, or nobody asks; `dead`: answers stay out, or the kernel sends nothing over it. */
 export type PathState = 'unknown' | 'alive' | 'dead';
 
 /** Between two probes while one is late. */
@@ -198,6 +200,7 @@ export class PathHealth {
     return this.#state !== 'dead' && this.#isGone(nowMs, lastReceivedMs, isOnly) && this.#die();
   }
 
+  /** Whether a probe is due. `paceMs`: as of `dueMs`. */
   isDue(nowMs: number, paceMs: number): boolean {
     return nowMs >= this.#probeDueMs(paceMs);
   }

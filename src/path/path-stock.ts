@@ -20,6 +20,7 @@ const TRIAL_HANDSHAKE_MS = 1_000;
 /** A handshake that tries a path out has it to itself for so long, ms: longer than one may be put off (REKEY_TIMEOUT). */
 const RETRY_LASTS_MS = 6_000;
 
+/** What is known of a stock peer, as last looked at. */
 export interface StockFacts {
   readonly traffic: (path: number) => PathTraffic;
   /** As lanes have it, ms; 0 for nothing unanswered. */

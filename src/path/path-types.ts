@@ -16,8 +16,8 @@ export const WEIGHT_MAX = 1_000;
  * `follow`: answer where the peer's traffic comes from. `failover`: the first path that lives. `redundant`: all that live.
  * `weighted`: each datagram over the path on which it arrives first, by measured capacity. `lowest-latency`: the quickest that lives.
  */
-export type PathMode = (typeof PATH_MODES)[number];
 export const PATH_MODES = ['follow', 'failover', 'redundant', 'weighted', 'lowest-latency'] as const;
+export type PathMode = (typeof PATH_MODES)[number];
 
 /** A path as configuration has it. */
 export interface PathSettings {
