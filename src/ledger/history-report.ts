@@ -56,7 +56,7 @@ function sentAgainLines({ counts }: HistoryFigures): string[] {
 
 const SENT = [
   ['COPIES_TX', 'copies'],
-  ['COPIES_HELD', 'copies held by the budget'],
+  ['COPIES_HELD', 'copies left out'],
   ['REPEATS_TX', 'repeats'],
   ['REPEATS_ASKED', 'asked for'],
   ['REPEATS_HELD', 'repeats held by the budget'],

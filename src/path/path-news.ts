@@ -49,7 +49,7 @@ export function logPresence(
     const before = slotOf(path);
     const wasPresent = before?.name === name ? before.isPresent : true;
     if (wasPresent && !isPresent)
-      log.warn('a path cannot be used: its interface is down or not there, or has no such address', {
+      log.warn('a path cannot be used: its interface is down or not there, or has no address that fits', {
         peer,
         path: name,
       });
