@@ -129,7 +129,7 @@ function takeEach(
     const length = words[(unseals >> 2) + message * UNSEAL.WORDS + UNSEAL.RESULT];
     if (length < 0) continue;
     const expected = memory.counters[NEWEST_RECEIVED];
-    if (!history.isAlone && counters[message] >= expected)
+    if (!history.watchesGaps && counters[message] >= expected)
       history.cells[HISTORY_CELL.LOST] += lostBehind(memory.window, expected, counters[message]);
     const verdict = acceptCounter(memory.window, memory.counters, NEWEST_RECEIVED, counters[message]);
     const outcome = history.rx.take(verdict, counters[message], expected, length);

@@ -84,7 +84,8 @@ function keepGroup(lane: LaneContext, history: PeerHistory, send: number): void 
   const marks = words[send + UDP_SEND.MARKS];
   history.copies.earn(bytes);
   history.repeats.earn(bytes);
-  if ((marks & SEND_MARK.DATA) !== 0 && history.sendsTails) history.tails.dataSent(lane.nowMs(), history.paths.rttMs);
+  if ((marks & SEND_MARK.DATA) !== 0 && history.sendsTails)
+    history.tails.dataSent(lane.nowMs(), history.paths.rttMs, history.settings.retransmitMs);
   if (history.ring !== null && (marks & SEND_MARK.KEPT) !== 0) {
     noteDatagrams(lane, history.ring, send);
     if ((marks & SEND_MARK.COPIED) !== 0) delayCopies(lane, history, history.ring, send);
