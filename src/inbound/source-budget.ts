@@ -64,9 +64,18 @@ export class TotalBudget {
     return this.#used;
   }
 
-  /** @param share of the burst (0 to 1) that this one may use up, the rest being kept for better ones */
+  /**
+   * Whether there is one more.
+   *
+   * @param share of the burst (0 to 1) that this one may use up, the rest being kept for better ones
+   */
+  has(nowMs: number, share = 1): boolean {
+    return this.used(nowMs) <= this.#burst * share - 1;
+  }
+
+  /** The same, and takes it. */
   take(nowMs: number, share = 1): boolean {
-    if (this.used(nowMs) > this.#burst * share - 1) return false;
+    if (!this.has(nowMs, share)) return false;
     this.#used += 1;
     return true;
   }
