@@ -26,9 +26,11 @@ import { cookieKey } from '../protocol/cookie.ts';
 
 /** Shares of the lane's time, and of its sleep beside that, that go into replies; and how much may be saved up, ns, for what comes when
  * the lane has waited for a core. */
-const TIME_SHARE = 0.1;
-const SLEEP_SHARE = 0.5;
+const TIME_SHARE = 0.08;
+const SLEEP_SHARE = 0.1;
 const SAVED_NS_MAX = 100e6;
+/** Of it this much is kept for who is answered first, ns. */
+const KEPT_NS = 20e6;
 /** EAGAIN and ENOBUFS. */
 const NO_ROOM: ReadonlySet<number> = new Set([11, 105]);
 
@@ -55,15 +57,15 @@ export class CookieDesk {
     return this.#lane.nowMs() - this.#secretBornMs >= this.#lane.timing.COOKIE_REFRESH_TIME_MS;
   }
 
-  /** Whether there is time left for one more answer. */
-  hasTime(): boolean {
+  /** Whether there is time left for one more answer; `isFirst`: also of what is kept. */
+  hasTime(isFirst: boolean): boolean {
     const { books } = this.#lane.ledger;
     const earnedNs = TIME_SHARE * (books[BOOKS.NOW_NS] - this.#allowedAtNs);
     const sleptNs = SLEEP_SHARE * (books[BOOKS.SLEEP_NS] - this.#sleptNs);
     this.#allowedNs = Math.min(SAVED_NS_MAX, this.#allowedNs + earnedNs + sleptNs);
     this.#allowedAtNs = books[BOOKS.NOW_NS];
     this.#sleptNs = books[BOOKS.SLEEP_NS];
-    return this.#allowedNs > 0;
+    return this.#allowedNs > (isFirst ? 0 : KEPT_NS);
   }
 
   /** Answers an initiation with a cookie when the turn ends; until then the message and its source, both byte offsets, stay where they are. */

@@ -13,7 +13,8 @@
  * So a flood from one address costs that address its own budget and nobody else's. One from many addresses makes
  * strangers show a cookie (paper, section 5.3), but the half of each common budget is kept for addresses that were not
  * heard of for some seconds, as an honest initiator is, who repeats itself each five. Where more addresses are forged
- * than could be remembered, all look alike, and all get a cookie; a forger never sees it, and what comes back with one
+ * than could be remembered, all look alike, and all get a cookie as long as there is time for that, and those first that were
+ * heard of five seconds before, as an honest initiator is that got none. A forger never sees it, and what comes back with one
  * shares nothing with the rest. Peers at addresses where they were heard before, or are configured to be, share nothing
  * with strangers either. The control lane checks mac1 again and relies on nothing here.
  */
@@ -29,14 +30,16 @@ import { mac1Key } from '../protocol/mac.ts';
 import type { LiveIndices } from '../tables/live-indices.ts';
 import { CookieDesk } from './cookie-desk.ts';
 import { KnownSources } from './known-sources.ts';
-import { hashSource, RecentSources, SourceBudget, TotalBudget } from './source-budget.ts';
+import { HEARD, hashSource, RecentSources, SourceBudget, TotalBudget } from './source-budget.ts';
 
 /** Initiations that may come at once before addresses are looked at, a crowd behind one address; and of the burst below. */
 const CALM_MESSAGES = 512;
 const CALM_SHARE = 0.25;
-/** Of the whole device; each lane has its part. Unproven initiations of all strangers, or of all known addresses. */
+/** Of the whole device; each lane has its part. Unproven initiations in calm, or of all known addresses. */
 const UNPROVEN_BURST = 2_048;
 const UNPROVEN_PER_SECOND = 500;
+/** The same of all strangers when it is not calm. Each costs the control lane a quarter of a millisecond, and who is refused gets a cookie. */
+const STRANGERS_PER_SECOND = 100;
 /** The same for those that bear a cookie. */
 const PROVEN_BURST = 2_048;
 const PROVEN_PER_SECOND = 2_000;
@@ -50,7 +53,10 @@ const STALE_COOKIES_BURST = 1_000;
 /** Cookie replies to one address, which may be forged and hide an honest peer. */
 const SOURCE_COOKIES_PER_SECOND = 100;
 const SOURCE_COOKIES_BURST = 20;
-/** An address that was not heard of for this long, or for up to twice as long, is fresh; of common budgets others get this share only. */
+/**
+ * An address that was not heard of for this long, or for up to twice as long, is fresh; of common budgets others get this share only.
+ * One that was heard of before that, up to four times as long ago, is returning: REKEY_TIMEOUT is among what lies between.
+ */
 const FRESH_MS = 2_000;
 const STALE_SHARE = 0.5;
 /** So long after the last refusal addresses are still looked at, ms. */
@@ -74,6 +80,7 @@ export class HandshakeGate {
   /** Messages in the arena's column that were not judged yet. */
   #waiting = 0;
   #watchfulUntilMs = 0;
+  readonly #calm: TotalBudget;
   readonly #strangers: TotalBudget;
   readonly #acquaintances: TotalBudget;
   readonly #proven: TotalBudget;
@@ -93,7 +100,8 @@ export class HandshakeGate {
     this.#known = new KnownSources(lane.peers, this.#seed);
     this.#recent = new RecentSources(FRESH_MS);
     this.#calmMax = Math.min(CALM_MESSAGES, (CALM_SHARE * UNPROVEN_BURST) / lanes);
-    this.#strangers = new TotalBudget(UNPROVEN_PER_SECOND / lanes, UNPROVEN_BURST / lanes);
+    this.#calm = new TotalBudget(UNPROVEN_PER_SECOND / lanes, UNPROVEN_BURST / lanes);
+    this.#strangers = new TotalBudget(STRANGERS_PER_SECOND / lanes, UNPROVEN_BURST / lanes);
     this.#acquaintances = new TotalBudget(UNPROVEN_PER_SECOND / lanes, UNPROVEN_BURST / lanes);
     this.#proven = new TotalBudget(PROVEN_PER_SECOND / lanes, PROVEN_BURST / lanes);
     const burst = Math.max(SOURCE_BURST_MIN, Math.ceil(SOURCE_BURST / lanes));
@@ -182,25 +190,27 @@ export class HandshakeGate {
   /** What sums say is asked before what tables say, which a flood from many addresses keeps out of caches. */
   #judge(hash: number, isProven: boolean): Verdict {
     const nowMs = this.#lane.nowMs();
-    if (this.#isCalm(nowMs)) return this.#strangers.take(nowMs) ? 'stranger' : 'no';
-    const isFresh = this.#recent.mark(hash, nowMs);
-    const share = isFresh ? 1 : STALE_SHARE;
+    if (this.#isCalm(nowMs)) return this.#calm.take(nowMs) ? 'stranger' : 'no';
+    const heard = this.#recent.mark(hash, nowMs);
+    const share = heard === HEARD.LATELY ? STALE_SHARE : 1;
     if (isProven) return this.#sourceProven.take(hash, nowMs) && this.#proven.take(nowMs, share) ? 'in' : 'no';
     const isKnown = this.#known.has(hash, nowMs);
     const total = isKnown ? this.#acquaintances : this.#strangers;
     const isIn = total.has(nowMs, share) && this.#sourceUnproven.take(hash, nowMs) && total.take(nowMs, share);
     if (isIn) return isKnown ? 'in' : 'stranger';
     this.#watchfulUntilMs = nowMs + WATCHFUL_MS;
-    return this.#mayAnswer(hash, isFresh, nowMs) ? 'cookie' : 'no';
+    return this.#mayAnswer(hash, heard, nowMs) ? 'cookie' : 'no';
   }
 
-  #mayAnswer(hash: number, isFresh: boolean, nowMs: number): boolean {
-    if (!this.#desk.hasTime() || (!isFresh && !this.#staleCookies.has(nowMs))) return false;
-    return this.#sourceCookies.take(hash, nowMs) && (isFresh || this.#staleCookies.take(nowMs));
+  /** Of the time for cookies a part is kept for those that come back when a handshake's retry is due. */
+  #mayAnswer(hash: number, heard: number, nowMs: number): boolean {
+    if (!this.#desk.hasTime(heard === HEARD.RETURNING)) return false;
+    if (heard === HEARD.LATELY && !this.#staleCookies.has(nowMs)) return false;
+    return this.#sourceCookies.take(hash, nowMs) && (heard !== HEARD.LATELY || this.#staleCookies.take(nowMs));
   }
 
   #isCalm(nowMs: number): boolean {
-    if (this.#strangers.used(nowMs) >= this.#calmMax) this.#watchfulUntilMs = nowMs + WATCHFUL_MS;
+    if (this.#calm.used(nowMs) >= this.#calmMax) this.#watchfulUntilMs = nowMs + WATCHFUL_MS;
     return nowMs >= this.#watchfulUntilMs;
   }
 
