@@ -67,6 +67,8 @@ int lane_receive_udp(struct lane *lane, const uint32_t *arguments, struct fault 
 int lane_send_udp(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_seal(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_unseal(struct lane *lane, const uint32_t *arguments, struct fault *fault);
+int lane_check_macs(struct lane *lane, const uint32_t *arguments, struct fault *fault);
+int lane_seal_cookies(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_accumulate(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 
 #endif
