@@ -102,6 +102,12 @@ export class GapWatch {
     return lost;
   }
 
+  /** `count` counters came one behind the other, the first of them the next one. Returns what `advance` does. */
+  follow(count: number): number {
+    this.expected += count;
+    return this.#count === 0 ? 0 : this.giveUp(Number.NEGATIVE_INFINITY);
+  }
+
   #takeRoom(wanted: number, nowMs: number): number {
     const room = Math.min(GAPS_MAX, this.#room + (nowMs - this.#roomMs) * GAPS_PER_MS);
     const taken = Math.min(wanted, Math.floor(room));

@@ -150,6 +150,7 @@ export class PeerHistory {
 
   /** The path whose datagrams come from this ENDPOINT record, by remote address and port and local address; NO_PATH if none. */
   pathOf(words: Int32Array, source: number): number {
+    if (this.paths.paths.length === 0) return NO_PATH;
     for (const { path } of this.paths.paths) if (this.#isFrom(path * ENDPOINT.WORDS, words, source)) return path;
     return NO_PATH;
   }

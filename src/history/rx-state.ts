@@ -148,6 +148,18 @@ export class RxState {
       this.#watch.pathExpected[this.#path] = counter + 1;
   }
 
+  /** Takes `count` new messages whose counters follow from `expected` on, with so many bytes of plaintext: what `take` does for each. */
+  takeNext(count: number, bytes: number, expected: number): void {
+    this.#authentic += count;
+    this.#bytes += bytes + count * OVERHEAD;
+    this.freshCount += count;
+    this.hasNewest = true;
+    this.#history.cells[HISTORY_CELL.EXPECTED] += count;
+    if (this.#watch === null) return;
+    this.#history.cells[HISTORY_CELL.LOST] += this.#watch.follow(count);
+    if (this.#path !== NO_PATH) this.#watch.pathExpected[this.#path] = expected + count;
+  }
+
   #takeNewest(counter: number, expected: number): RxOutcome {
     const { cells } = this.#history;
     this.hasNewest = true;

@@ -64,6 +64,10 @@ type AnySettings = Omit<HistorySettings, 'paths'> & { readonly paths: readonly u
 export const COPIES_MAX = 4;
 /** Longest datagram that counts as small, bytes of UDP payload. */
 export const SMALL_BYTES = 256;
+/** Of `CopyDelay` and `FecDelay`, ms. */
+export const DELAY_MS_MAX = 1_000;
+/** Of `Retransmit` and `HoldTime`, ms. */
+export const WAIT_MS_MAX = 10_000;
 export const FEC_DATA_MAX: number = BLOCK_DATAGRAMS_MAX;
 export const FEC_PARITY_MAX: number = BLOCK_PARITIES_MAX;
 export const RING_BYTES_MIN = 1_048_576;

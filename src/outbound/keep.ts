@@ -57,6 +57,7 @@ function useRing(lane: LaneContext, batch: OutboundBatch, ring: SentRing, first:
 
 /** Most bytes that the segments from `first` on may be as datagrams. */
 function longestRun({ arena }: LaneContext, batch: OutboundBatch, first: number): number {
+  if (batch.datagramBytesMax > 0) return (batch.segments - first) * batch.datagramBytesMax;
   const { words, seals } = arena;
   let bytes = (batch.segments - first) * SEALED_OVERHEAD_MAX;
   let seal = (seals >> 2) + first * SEAL.WORDS;

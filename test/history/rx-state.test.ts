@@ -264,19 +264,21 @@ describe('a peer that merely brought paths', () => {
 describe('the books', () => {
   it('balance: what was missed was filled, or lost, or is missing still, whatever comes', () => {
     const arrival = fc.oneof(
-      { weight: 8, arbitrary: fc.nat(12).map((ahead) => ({ ahead, waitMs: 0 })) },
-      fc.record({ ahead: fc.integer({ min: -60, max: 20 }), waitMs: fc.nat(30) }),
-      fc.record({ ahead: fc.constantFrom(9_000, 2 ** 40), waitMs: fc.nat(300) }),
+      { weight: 8, arbitrary: fc.nat(12).map((ahead) => ({ ahead, count: 1, waitMs: 0 })) },
+      fc.record({ ahead: fc.constantFrom(1, 1, 3), count: fc.integer({ min: 2, max: 90 }), waitMs: fc.nat(3) }),
+      fc.record({ ahead: fc.integer({ min: -60, max: 20 }), count: fc.constant(1), waitMs: fc.nat(30) }),
+      fc.record({ ahead: fc.constantFrom(9_000, 2 ** 40), count: fc.constant(1), waitMs: fc.nat(300) }),
     );
     fc.assert(
       fc.property(fc.array(arrival, { maxLength: 120 }), (arrivals) => {
         const { lane, keypair } = open();
         let newest = 0;
         let fresh = 0;
-        for (const { ahead, waitMs } of arrivals) {
-          const counter = Math.max(0, newest + ahead);
-          fresh += lane.record(keypair, [counter])[0] ? 1 : 0;
-          newest = Math.max(newest, counter);
+        for (const { ahead, count, waitMs } of arrivals) {
+          const first = Math.max(0, newest + ahead);
+          const counters = Array.from({ length: count }, (_, place) => first + place);
+          fresh += lane.record(keypair, counters).filter(Boolean).length;
+          newest = Math.max(newest, first + count - 1);
           lane.pass(waitMs);
         }
         const filled = lane.cell('FILLED_LATE') + lane.cell('FILLED_REPEAT');

@@ -49,6 +49,25 @@ describe('a stock peer', () => {
     expect(a.manager.first).toBe(0);
   });
 
+  it('is tried soon over a path whose interface is back, and not before', () => {
+    const { world, a, talk } = openStock('failover');
+    talk(3_000);
+    // What came over it last is looked at when its interface is gone already.
+    a.book(0, { lastReceivedMs: world.nowMs });
+    a.configure([0, 1], [{ isPresent: false }]);
+    talk(20_000);
+    expect(uses(a)).toEqual(['dead idle', 'alive first']);
+    expect(a.wishes).toBe(0);
+    a.configure([0, 1]);
+    talk(3_000);
+    expect(a.manager.handshakePaths(false, world.nowMs)).toEqual([0]);
+    expect(a.wishes).toBe(1);
+    expect(a.manager.first).toBe(1);
+    a.manager.takeHandshake(0, world.nowMs);
+    talk(4_000);
+    expect(uses(a)).toEqual(['alive first', 'alive idle']);
+  });
+
   it('that only receives is not taken for dead: it is asked by a handshake each five seconds, over that path', () => {
     const { world, a, b } = openStock('failover');
     b.answers = false;
