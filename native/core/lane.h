@@ -24,7 +24,7 @@ struct lane_options {
   int tun_fd, udp4_fd, udp6_fd; // -1 for none; not closed by the lane
   const char *aead;
   bool book_time;
-  bool watch_link; // hears of changes of links in this network namespace
+  bool watch_link; // hears of changes of links and their addresses in this network namespace
 };
 
 struct lane {
