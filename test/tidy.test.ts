@@ -20,7 +20,7 @@ import {
   unused,
 } from './support/tidy-rules.ts';
 
-const NATIVE_LINES_MAX = 3000;
+const NATIVE_LINES_MAX = 3500;
 const NATIVE_VERBS_MAX = 20;
 
 const all = projectFiles();
@@ -149,7 +149,7 @@ describe('the table of compatibility', () => {
 });
 
 describe('native code', () => {
-  it('is a device, not a home: 3,000 lines of code at most', () => {
+  it('is a device, not a home: 3,500 lines of code at most', () => {
     expect(codeLines([planted('native/core/x.c', '// a\n\nint b; // c\n/* d\n e */\n')])).toBe(1);
     expect(codeLines(below(/^native\/(core|binding)\//, /\.[ch]$/))).toBeLessThanOrEqual(NATIVE_LINES_MAX);
   });

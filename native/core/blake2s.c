@@ -55,16 +55,19 @@ EIGHT_INLINE void compress(eight *state, const eight *block, uint32_t count, boo
   for (int i = 0; i < STATE_WORDS; i++) state[i] ^= v[i] ^ v[STATE_WORDS + i];
 }
 
+#define WORD_OF(lane) load_word(from[lane] + 4 * word)
+
 // Takes `length` bytes (1 to 64) at `offset` of each input; what they lack to a block is zeros.
 EIGHT_INLINE void load(eight *block, const uint8_t *const *inputs, size_t offset, size_t length) {
-  uint32_t words[BLOCK_WORDS][EIGHT];
+  uint8_t rests[EIGHT][BLOCK_LENGTH] = {{0}};
+  const uint8_t *from[EIGHT];
   for (int lane = 0; lane < EIGHT; lane++) {
-    uint8_t rest[BLOCK_LENGTH] = {0};
-    const uint8_t *from = inputs[lane] + offset;
-    if (length < BLOCK_LENGTH) from = memcpy(rest, from, length);
-    for (int word = 0; word < BLOCK_WORDS; word++) words[word][lane] = load_word(from + 4 * word);
+    from[lane] = inputs[lane] + offset;
+    if (length < BLOCK_LENGTH) from[lane] = memcpy(rests[lane], from[lane], length);
   }
-  memcpy(block, words, sizeof words);
+  for (int word = 0; word < BLOCK_WORDS; word++) {
+    block[word] = (eight){WORD_OF(0), WORD_OF(1), WORD_OF(2), WORD_OF(3), WORD_OF(4), WORD_OF(5), WORD_OF(6), WORD_OF(7)};
+  }
 }
 
 EIGHT_INLINE void mac_eight(struct blake2s_eight *e, size_t key_length, size_t length) {
