@@ -229,7 +229,9 @@ export class PathHealth {
     const rttMs = Math.max(0, atMs - probe.sentMs - Math.min(answer.heldUs / 1_000, atMs - probe.sentMs));
     this.#takeRtt(rttMs, atMs);
     const thereMs = this.#thereMs(probe, answer, atMs);
-    const queueMs = Math.min(rttMs, thereMs - (this.#leastThere.value ?? thereMs));
+    // A clock that was set, or that lies, makes no queue that the round trip does not show.
+    const longerMs = rttMs - (this.#least.value ?? rttMs);
+    const queueMs = Math.min(longerMs, thereMs - (this.#leastThere.value ?? thereMs));
     if (probe.sentMs > this.#queue.atMs) this.#queue = { queueMs, atMs: probe.sentMs };
     if (!probe.isLate) this.#missed -= this.#missed * LOSS_SHARE;
     this.#silentMs = this.#outstanding.find(({ sentMs }) => sentMs > probe.sentMs)?.sentMs ?? null;

@@ -298,6 +298,20 @@ describe('weighted', () => {
     expect(load(world, a, b, 13_500, 5_000)).toBeGreaterThan(0.97);
   });
 
+  it('does not take what waits on the way back for a queue of its own', () => {
+    const { world, a, b } = open('weighted', [{ bytesPerMs: 6_000, queueBytesMax: 400_000 }, {}]);
+    world.run(2_000);
+    let queueMs = 0;
+    world.runWith(4_000, 1, () => {
+      a.send(100);
+      for (let datagram = 0; datagram < 5; datagram += 1) b.send(BYTES);
+      queueMs = Math.max(queueMs, ...a.manager.lanePaths(0).paths.map((path) => path.queueMs));
+    });
+    expect(a.manager.figures()[0]?.rttMs).toBeGreaterThan(50);
+    expect(queueMs).toBeLessThan(3);
+    expect(a.manager.figures()[0]?.rateBytesPerMs).toBeNull();
+  });
+
   it('does not believe a peer that tells of more than was sent', () => {
     const { world, a, b } = open('weighted', [{ bytesPerMs: 1_000 }, { bytesPerMs: 1_000 }]);
     b.lie = (message: ControlMessage): ControlMessage =>
