@@ -75,7 +75,7 @@ export interface ControlPeer {
   /** Grows when the endpoint changes other than by the word of a lane, whose word may then be out of date. */
   endpointSerial: number;
   timer: NodeJS.Timeout | null;
-  /** Birth of the keypair that lanes send with, and of the one that waits to be promoted; monotonic ms. */
+  /** Birth of the keypair that lanes send with, or are about to, and of the one that waits to be promoted; monotonic ms. */
   currentBornMs: number;
   nextBornMs: number;
   /** Whether the log has it that the two ends do not agree on a cipher; until they do. */

@@ -71,7 +71,8 @@ export class ControlLane {
     this.#installs = new PendingInstalls(options.lanes, (install) => this.#finishInstall(install));
     this.initiations = new ControlInitiations({
       candidates: options.candidates ?? (() => null),
-      send: (message, to, peer) => this.#sendTo(message, to, peer),
+      send: (message, to, peer, isPath) => this.#sendTo(message, to, peer, isPath),
+      copies: (id) => this.histories.settingsOf(id)?.copies ?? null,
       nowMs,
     });
     this.#removed = new RetiredThings(options.lanes, (peer) => this.#forget(peer));
@@ -443,6 +444,7 @@ export class ControlLane {
     const owner = this.peers.get(peer);
     if (owner !== undefined) {
       owner.nextBornMs = bornMs;
+      if (place === 'current') owner.currentBornMs = bornMs;
       owner.hasCipherWarning = false;
     }
     this.offloads.installed(peer, id, localIndex, remoteIndex, memory);
@@ -463,7 +465,6 @@ export class ControlLane {
   /** The initiator's keypair is now sent with; a keepalive that follows confirms it if no staged packet does. */
   #finishInstall({ peer, keypair, place, rest }: Install): void {
     if (place === 'current') {
-      this.#noteCurrent(peer);
       this.#options.post({ type: 'promote', peer, keypair, confirm: false }, { except: 0 });
       this.#options.post({ type: 'promote', peer, keypair, confirm: true }, 0);
       this.offloads.promoted(peer, keypair);
@@ -479,6 +480,7 @@ export class ControlLane {
     if (peer !== undefined && paths !== null) for (const path of paths) this.#sendTo(message, path, peer, true);
     else if (peer !== undefined && to === null) this.initiations.send(peer, message, forgetSource);
     else this.#sendTo(message, to, peer);
+    if (peer !== undefined) this.initiations.copy(peer, message, to, paths, forgetSource);
   }
 
   #sendTo(message: Uint8Array, to: Endpoint | null, peer: ControlPeer | undefined, isPath = false): boolean {

@@ -23,6 +23,7 @@ export function openPaths({ lanes, log, post }: ControlLaneOptions, host: PathsH
     ...{ lanes, log, post, nowMs },
     peer: (id) => pathPeerOf(peers.get(id), host.isUp()),
     booked: (id, settings, memory) => histories.set(id, settings, memory, nowMs()),
+    begins: (id, path) => histories.beginPath(id, path, nowMs()),
     capabilities: (id) => offloads.capabilities(id),
     offer: (id, capabilities) => offloads.offer(id, capabilities),
     move: (id, endpoint) => {

@@ -10,6 +10,7 @@ import { GigatunError } from './errors.ts';
 import {
   COPIES_MAX,
   type CopySettings,
+  DELAY_MS_MAX,
   FEC_DATA_MAX,
   FEC_PARITY_MAX,
   type FecSettings,
@@ -19,15 +20,12 @@ import {
   needsOneLane,
   RING_BYTES_MAX,
   RING_BYTES_MIN,
+  WAIT_MS_MAX,
 } from './history/settings.ts';
-import { PATHS_MAX, type PathSettings } from './path/path-types.ts';
+import { PATH_MODES, PATHS_MAX, type PathSettings, WEIGHT_MAX } from './path/path-types.ts';
 
-const DELAY_MS_MAX = 1_000;
-const WAIT_MS_MAX = 10_000;
 const DSCP_MAX = 63;
-const WEIGHT_MAX = 1_000;
 const PORT_MAX = 65_535;
-const MODES: readonly unknown[] = ['follow', 'failover', 'redundant', 'weighted', 'lowest-latency', null];
 
 /** @throws GigatunError CONFIG for a value out of range, NOT_FOUND for an endpoint on an interface that is not there */
 export function checkHistory(settings: HistorySettings): void {
@@ -39,7 +37,7 @@ export function checkHistory(settings: HistorySettings): void {
   if (holdMs !== null) checkRange(holdMs, 0, WAIT_MS_MAX, 'ms of hold time');
   checkFec(fec);
   checkInteger(ringBytes, RING_BYTES_MIN, RING_BYTES_MAX, 'bytes of history');
-  checkOneOf(pathMode, MODES, 'path mode');
+  checkOneOf(pathMode, [...PATH_MODES, null], 'path mode');
   checkInteger(paths.length, 0, PATHS_MAX, 'paths');
   for (const path of paths) checkPath(path);
   if (new Set(paths.map(({ name }) => name)).size < paths.length)

@@ -13,7 +13,7 @@ import type { ControlPeer, PeerPlan } from './control-lane-types.ts';
 import { type CheckedPeer, nameOf } from './device-change-check.ts';
 import type { PeerStatus } from './device-types.ts';
 import { formatEndpoint, numericEndpointOf } from './endpoint-text.ts';
-import type { HistorySettings } from './history/settings.ts';
+import { type HistorySettings, historyBytesOf } from './history/settings.ts';
 import { explainFailure } from './protocol/action.ts';
 import type { LaneCommand } from './tables/lane-messages.ts';
 import { transferOf } from './tables/peers.ts';
@@ -50,7 +50,8 @@ export class DevicePeers {
   }
 
   /**
-   * Carries out a change that was checked: first the private key, then the removal of all peers, then peers in order.
+   * Carries out a change that was checked: first the private key, then the removal of all peers, then peers in order;
+   * what becomes less of histories goes first.
    *
    * @param privateKey undefined if it stays
    */
@@ -59,6 +60,7 @@ export class DevicePeers {
     if (replacePeers) for (const peer of [...this.#control.peers.values()]) this.#remove(peer);
     const ownKey = this.#control.machine.publicKey;
     const own = ownKey === null ? '' : nameOf(ownKey);
+    this.#shrink(peers);
     let added: Map<string, CheckedPeer> = new Map();
     for (const change of peers) {
       if (change.name === own) continue;
@@ -117,6 +119,22 @@ export class DevicePeers {
     this.#control.setPrivateKey(key);
     const peer = machine.publicKey === null ? undefined : this.#control.peerOf(machine.publicKey);
     if (peer !== undefined) this.#remove(peer);
+  }
+
+  /**
+   * Histories that become less, of peers that are there: what follows may need their memory. What a peer has in the end counts;
+   * it is set again when its turn comes.
+   */
+  #shrink(changes: readonly CheckedPeer[]): void {
+    const last = new Map(changes.map((change) => [change.name, change]));
+    for (const { publicKey, remove = false, history } of last.values()) {
+      const peer = this.#control.peerOf(publicKey);
+      const before = peer === undefined ? null : this.#control.histories.settingsOf(peer.id);
+      if (peer === undefined || before === null || (!remove && history === undefined)) continue;
+      const after = remove ? null : (history ?? null);
+      const bytes = after === null ? 0 : historyBytesOf([after]);
+      if (bytes < historyBytesOf([before])) this.#control.changePeer(peer, { history: after });
+    }
   }
 
   #addAll(changes: ReadonlyMap<string, CheckedPeer>): void {

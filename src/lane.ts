@@ -315,6 +315,7 @@ class Lane {
     peer.history ??= new PeerHistory(peer, memory, this.#index);
     peer.history.clock = this.#context.due;
     this.#inbound.releaseOrdered(peer.history);
+    if (settings.fec.mode === 'off') closeFec(peer.history);
     peer.history.setSettings(settings, this.#context.historyPool);
     settleFec(this.#context, peer.history);
     this.#context.histories.add(peer.history);

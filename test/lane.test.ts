@@ -25,11 +25,12 @@ const fake = vi.hoisted((): { addon: FakeAddon | null } => ({ addon: null }));
 /** The lane's addon is whichever fake the present test has made. */
 vi.mock('../src/native/addon.ts', () => {
   const verbs = ['openLane', 'closeLane', 'wait', 'readTun', 'writeTun', 'receiveUdp', 'sendUdp', 'seal', 'unseal'];
+  const handshakes = ['checkMacs', 'sealCookies'];
   const forward = (verb: string): [string, unknown] => [
     verb,
     (...given: unknown[]): unknown => Reflect.apply(Reflect.get(fake.addon ?? {}, verb), fake.addon, given),
   ];
-  return Object.fromEntries([...verbs, 'setKey', 'book', 'threadUsage'].map(forward));
+  return Object.fromEntries([...verbs, ...handshakes, 'setKey', 'book', 'threadUsage'].map(forward));
 });
 
 /** What a wait finds ready; it is told what the lane watches. */

@@ -21,7 +21,7 @@ import {
 } from './support/tidy-rules.ts';
 
 const NATIVE_LINES_MAX = 3000;
-const NATIVE_VERBS_MAX = 18;
+const NATIVE_VERBS_MAX = 20;
 
 const all = projectFiles();
 const below = (folder: RegExp, end: RegExp): ProjectFile[] =>
@@ -154,7 +154,7 @@ describe('native code', () => {
     expect(codeLines(below(/^native\/(core|binding)\//, /\.[ch]$/))).toBeLessThanOrEqual(NATIVE_LINES_MAX);
   });
 
-  it('has 18 verbs at most, each of them defined by the binding', () => {
+  it('has 20 verbs at most, each of them defined by the binding', () => {
     const face = /interface Addon \{([\s\S]*?)\n\}/.exec(readProjectFile('src/native/types.ts').text)?.[1] ?? '';
     const verbs = [...face.matchAll(/^ {2}(\w+)\(/gm)].flatMap(([, name]) => name ?? []);
     const binding = below(/^native\/binding\//, /\.c$/).map(({ text }) => text);

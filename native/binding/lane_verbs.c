@@ -23,6 +23,8 @@ static const struct verb verbs[] = {
     {"seal", 2, ACTIVITY_USER_ENCRYPT, false, lane_seal},
     {"unseal", 2, ACTIVITY_USER_DECRYPT, true, lane_unseal},
     {"accumulate", 2, AS_IS, false, lane_accumulate},
+    {"checkMacs", 3, AS_IS, false, lane_check_macs},
+    {"sealCookies", 3, AS_IS, false, lane_seal_cookies},
 };
 
 static bool read_next(napi_env env, napi_value value, uint32_t *next) {

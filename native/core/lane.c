@@ -6,9 +6,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-// Where there is no netlink, links are only looked at now and then.
+// Where there is no netlink, links and addresses are only looked at now and then.
 static int open_link_watch(void) {
-  const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+  // Addresses too: one that goes takes a path with it, without a word of its link.
+  const uint32_t groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+  const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
   if (fd >= 0) close(fd);

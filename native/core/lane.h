@@ -24,7 +24,7 @@ struct lane_options {
   int tun_fd, udp4_fd, udp6_fd; // -1 for none; not closed by the lane
   const char *aead;
   bool book_time;
-  bool watch_link; // hears of changes of links in this network namespace
+  bool watch_link; // hears of changes of links and their addresses in this network namespace
 };
 
 struct lane {
@@ -67,6 +67,8 @@ int lane_receive_udp(struct lane *lane, const uint32_t *arguments, struct fault 
 int lane_send_udp(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_seal(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_unseal(struct lane *lane, const uint32_t *arguments, struct fault *fault);
+int lane_check_macs(struct lane *lane, const uint32_t *arguments, struct fault *fault);
+int lane_seal_cookies(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 int lane_accumulate(struct lane *lane, const uint32_t *arguments, struct fault *fault);
 
 #endif

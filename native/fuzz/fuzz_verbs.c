@@ -35,25 +35,27 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   return 0;
 }
 
-// Arguments in the order of the verb: descriptors and count; for receiveUdp and readTun a buffer too.
+// Arguments in the order of the verb: descriptors and count; for receiveUdp and readTun a buffer too, for handshakes keys.
 static uint32_t arguments_of(const uint8_t *head, uint32_t *arguments) {
   uint16_t place, count, edge;
   memcpy(&place, head + 1, 2);
   memcpy(&count, head + 3, 2);
   memcpy(&edge, head + 5, 2);
-  uint32_t kind = head[0] % 7, at = place % (2 * SMALL_ARENA), many = count % 2 == 0 ? count % 16 : count;
+  uint32_t kind = head[0] % 9, at = place % (2 * SMALL_ARENA), many = count % 2 == 0 ? count % 16 : count;
   const uint32_t batch[2] = {at, many};
   const uint32_t receive[5] = {head[7] % 8, at, many, edge, count};
   const uint32_t read[5] = {at, many, edge, count, edge};
+  const uint32_t handshakes[3] = {at, many, edge};
   if (kind == 4) memcpy(arguments, receive, sizeof receive);
   else if (kind == 5) memcpy(arguments, read, sizeof read);
+  else if (kind >= 7) memcpy(arguments, handshakes, sizeof handshakes);
   else memcpy(arguments, batch, sizeof batch);
   return kind;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static verb *const verbs[] = {lane_seal, lane_unseal, lane_send_udp, lane_write_tun, lane_receive_udp, lane_read_tun,
-                               lane_accumulate};
+                               lane_accumulate, lane_check_macs, lane_seal_cookies};
   if (size < HEAD_BYTES) return 0;
   uint32_t arguments[5] = {0};
   uint32_t kind = arguments_of(data, arguments);

@@ -33,6 +33,7 @@ void test_udp(void);
 void test_crypt(void);
 void test_wait(void);
 void test_accumulate(void);
+void test_handshake(void);
 void test_process(void);
 
 #endif

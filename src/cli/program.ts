@@ -182,7 +182,9 @@ function addFigureCommands(program: Command, finish: (exitCode: number) => void)
   program
     .command('show')
     .summary('show interfaces and their peers')
-    .description('Shows interfaces and peers: endpoints, latest handshakes, transfer, allowed IPs.')
+    .description(
+      'Shows interfaces and peers: endpoints, latest handshakes, transfer, allowed IPs; paths, and what was lost, where anything is sent more than once.',
+    )
     .argument('[interface]', 'only this one')
     .option('--json', 'print JSON: an object for one interface, an array for all')
     .addHelpText('after', '\nExamples:\n  gigatun show\n  gigatun show wg0 --json\n')
@@ -192,7 +194,9 @@ function addFigureCommands(program: Command, finish: (exitCode: number) => void)
   program
     .command('stats')
     .summary('show where the time goes')
-    .description('Prints the ledger: time per activity and packet, packets per system call, drops, and the balance.')
+    .description(
+      'Prints the ledger: time per activity and packet, packets per system call, drops, and the balance; and, as `show`, paths and losses.',
+    )
     .argument('<interface>', 'interface name')
     .option('--json', 'print JSON; with --watch one object a line')
     .option('--per-lane', 'print each lane before the total (default with several lanes)')

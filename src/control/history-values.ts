@@ -5,24 +5,22 @@
 import type { CopyFilter, FecSettings, HistorySettings } from '../history/settings.ts';
 import {
   COPIES_MAX,
+  DELAY_MS_MAX,
   FEC_DATA_MAX,
   FEC_PARITY_MAX,
   NO_HISTORY,
   RING_BYTES_MAX,
   RING_BYTES_MIN,
+  WAIT_MS_MAX,
 } from '../history/settings.ts';
-import type { PathMode } from '../path/path-types.ts';
+import { PATH_MODES, type PathMode, WEIGHT_MAX } from '../path/path-types.ts';
 import { quoteValue } from './config-problems.ts';
 import type { PathFileSettings } from './config-types.ts';
 import { bad, integerReader, isWord, ok, type Reading, readEndpoint, type ValueReader } from './config-values.ts';
 import { INTERFACE_NAME_RULE, isInterfaceName } from './interface-name.ts';
 import { parseAddress } from './ip-text.ts';
 
-const DELAY_MS_MAX = 1_000;
-const WAIT_MS_MAX = 10_000;
-const WEIGHT_MAX = 1_000;
 const PATH_NAME = /^[a-zA-Z0-9_.-]{1,15}$/;
-const PATH_MODES: readonly PathMode[] = ['follow', 'failover', 'redundant', 'weighted', 'lowest-latency'];
 /** Names of differentiated services code points: RFC 2474, 2597, 3246, 5865, 8622. */
 const DSCP_NAMES: ReadonlyMap<string, number> = new Map([
   ...Array.from({ length: 8 }, (_, number) => [`cs${number}`, 8 * number] as const),
@@ -106,10 +104,11 @@ export const readPath: ValueReader<PathFileSettings> = (text) => {
   };
   const seen = new Set<string>();
   for (const word of words) {
-    const [key = '', ...rest] = word.split('=');
+    const [given = '', ...rest] = word.split('=');
+    const key = given.toLowerCase();
     if (seen.has(key)) return bad(`one ${key}`, 'a second one', 'remove one');
     seen.add(key);
-    const reading = readPathWord(key.toLowerCase(), rest.join('='), word);
+    const reading = readPathWord(key, rest.join('='), word);
     if (!reading.ok) return reading;
     path = { ...path, ...reading.value };
   }

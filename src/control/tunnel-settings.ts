@@ -1,6 +1,6 @@
 /** What a start and a reload make of a file before they touch anything: peers, mark and MTU as they will be. */
 import { GigatunError } from '../errors.ts';
-import { FEC_MTU_BYTES, type HistorySettings, historyBytesOf, needsOneLane } from '../history/settings.ts';
+import { FEC_MTU_BYTES, type HistorySettings, historyMemoryOf, needsOneLane } from '../history/settings.ts';
 import type { MemoryUse } from '../memory/budget.ts';
 import type { Applied } from './applied.ts';
 import { autoLanes } from './auto-lanes.ts';
@@ -48,7 +48,7 @@ export function oneLaneError(lanes: number): GigatunError {
 
 /** What memory is reckoned by. */
 export function memoryUse(lanes: number, peers: readonly WithHistory[]): MemoryUse {
-  return { lanes, peers: peers.length, historyBytes: historyBytesOf(peers.flatMap(({ history }) => history ?? [])) };
+  return { lanes, peers: peers.length, historyBytes: historyMemoryOf(peers.flatMap(({ history }) => history ?? [])) };
 }
 
 /** What a derived MTU must leave free, bytes. */

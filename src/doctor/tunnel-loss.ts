@@ -1,4 +1,5 @@
 /** What a tunnel lost, and where: in its own stages (by drop reason), before it (the TUN's queue), and in its sockets. */
+import type { DeviceSnapshot } from '../ledger/snapshot.ts';
 import { formatCount, formatPercent } from '../ledger/table.ts';
 import { DROP_REASONS, type DropName, type DropReason } from '../packet/drop-reason.ts';
 import { about, type Finding } from './check.ts';
@@ -32,7 +33,7 @@ const ADVICE: ReadonlyMap<DropName, string> = new Map([
   ['OUT_SEND_FAILED', 'check the route to the endpoint (ip route get), its MTU, and firewalls'],
   ['IN_UNKNOWN_INDEX', 'datagrams of a session from before a restart, or of strangers; harmless if few'],
   ['IN_BAD_TAG', 'datagrams are damaged or forged on the way: look for faulty offloads of a card or a middle box'],
-  ['IN_REPLAY', 'the network sends datagrams twice, or somebody replays them'],
+  ['IN_REPLAY', 'the peer sends copies, the network sends datagrams twice, or somebody replays them'],
   ['IN_TOO_OLD', 'the network reorders datagrams by thousands: look for unequal parallel links'],
   ['IN_BAD_SOURCE', "add the peer's inner addresses to its AllowedIPs here, or correct them there"],
   ['IN_TUN_FULL', 'programs here take packets too slowly: see waits for a core'],
@@ -49,11 +50,20 @@ function judgeDrops({ total, recent }: TunnelFacts, { name, direction, meaning }
   const packets = total.total.counts[direction === 'outbound' ? 'TUN_RX' : 'UDP_RX'];
   const share = count / Math.max(count, packets);
   const recently = recent.total.drops[name];
+  const expected = name === 'IN_REPLAY' ? Math.min(count, duplicatesOf(total)) : 0;
   const value = `${formatCount(count)}, ${formatPercent(share, 2)} of ${direction}`;
   const check = about(`drop-${name.toLowerCase().replaceAll('_', '-')}`, name, value);
   const reason = recently === 0 ? meaning : `${meaning} ${formatCount(recently)} of them while watched.`;
   const advice = ADVICE.get(name) ?? 'see docs/ledger.md';
-  return [share >= DROP_SHARE_MAX ? check.warn(reason, advice) : check.note(reason, advice)];
+  const felt = (count - expected) / Math.max(count, packets) >= DROP_SHARE_MAX;
+  if (expected > 0 && !felt)
+    return [check.note(`${formatCount(expected)} of them of peers with histories, which send more than once.`)];
+  return [felt ? check.warn(reason, advice) : check.note(reason, advice)];
+}
+
+/** What came again of peers that have histories: that is what copies are for. */
+function duplicatesOf({ histories }: DeviceSnapshot): number {
+  return histories.reduce((sum, { total }) => sum + (total.counts.DUPLICATES ?? 0), 0);
 }
 
 function judgeTunQueue({ total }: TunnelFacts, dropped: GrowingCount | null): Finding {

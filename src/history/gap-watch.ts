@@ -4,7 +4,7 @@
  * up its oldest. No list is longer than GAPS_MAX, and no counter is watched that the replay window would refuse.
  *
  *     skip: newer came -> missing -> fill: it came
- *                            |  `--> report: it is asked for, again and again
+ *                            |  `--> report: it is asked for, again and again -> waive: in vain
  *                            `-----> giveUp: too long, or behind the window
  */
 import { PATHS_MAX } from '../path/path-types.ts';
@@ -20,6 +20,8 @@ const GAPS_PER_MS = 64;
 /** Counters that may follow the one that showed the gap; more prove a loss where nothing has come out of order. */
 const NEWER_PROVE_LOSS = 2;
 const NONE = -1;
+/** As the time at which a counter was asked for last. */
+const NEVER_AGAIN: number = Number.POSITIVE_INFINITY;
 
 /** When a missing counter is asked for. */
 export interface AskRules {
@@ -45,6 +47,8 @@ export class GapWatch {
   /** Of the latest `fill` that found something: when the counter was noticed missing, and first asked for (0: never), ms. */
   filledSinceMs = 0;
   filledAskedMs = 0;
+  /** Since when nothing came of what was asked for, ms; 0 while nothing is asked for, or something came of it. */
+  unansweredSinceMs = 0;
   /** By path: the newest counter + 1 that came over it. */
   readonly pathExpected: Float64Array = new Float64Array(PATHS_MAX);
   /** Columns of a ring: entries `#first` to `#first + #count - 1`, each modulo GAPS_MAX. */
@@ -72,6 +76,7 @@ export class GapWatch {
     this.expected = expected;
     this.missing = 0;
     this.unasked = 0;
+    this.unansweredSinceMs = 0;
     this.#count = 0;
     this.pathExpected.fill(0);
     return lost;
@@ -92,6 +97,12 @@ export class GapWatch {
     for (let gap = from; gap < counter; gap += 1) lost += this.#append(gap, counter, nowMs);
     this.#trim();
     return lost;
+  }
+
+  /** `count` counters came one behind the other, the first of them the next one. Returns what `advance` does. */
+  follow(count: number): number {
+    this.expected += count;
+    return this.#count === 0 ? 0 : this.giveUp(Number.NEGATIVE_INFINITY);
   }
 
   #takeRoom(wanted: number, nowMs: number): number {
@@ -137,22 +148,27 @@ export class GapWatch {
     this.filledAskedMs = this.#firstAskedMs[entry];
     this.missing -= 1;
     if (this.filledAskedMs === 0) this.unasked -= 1;
+    else this.unansweredSinceMs = 0;
     this.#trim();
     return true;
   }
 
   #find(counter: number): number {
+    const at = this.#countBelow(counter);
+    const entry = (this.#first + at) & MASK;
+    return at < this.#count && this.#counters[entry] === counter ? entry : NONE;
+  }
+
+  /** How many entries are of lower counters. */
+  #countBelow(counter: number): number {
     let low = 0;
-    let high = this.#count - 1;
-    while (low <= high) {
+    let high = this.#count;
+    while (low < high) {
       const middle = (low + high) >>> 1;
-      const entry = (this.#first + middle) & MASK;
-      const found = this.#counters[entry];
-      if (found === counter) return entry;
-      if (found < counter) low = middle + 1;
-      else high = middle - 1;
+      if (this.#counters[(this.#first + middle) & MASK] < counter) low = middle + 1;
+      else high = middle;
     }
-    return NONE;
+    return low;
   }
 
   #trim(): void {
@@ -167,6 +183,21 @@ export class GapWatch {
       lost += this.#dropFirst();
     this.#trim();
     return lost;
+  }
+
+  /** Those from `first` to `end` - 1 will not be sent again: they are not asked for any more. They go on missing. */
+  waive(first: number, end: number, nowMs: number): void {
+    this.unansweredSinceMs = 0;
+    for (let at = this.#countBelow(first); at < this.#count; at += 1) {
+      const entry = (this.#first + at) & MASK;
+      if (this.#counters[entry] >= end) return;
+      if (this.#isFilled[entry] === 1) continue;
+      if (this.#askedMs[entry] === 0) {
+        this.unasked -= 1;
+        this.#firstAskedMs[entry] = nowMs;
+      }
+      this.#askedMs[entry] = NEVER_AGAIN;
+    }
   }
 
   /** The lowest counter that is missing; Infinity if none is. */
@@ -205,6 +236,7 @@ export class GapWatch {
    * @returns its length, 0 if there is nothing to ask for
    */
   report(view: DataView, offset: number, index: number, nowMs: number, rules: AskRules): number {
+    const isFirst = this.missing === this.unasked;
     let ranges = 0;
     let base = 0;
     let start = 0;
@@ -237,14 +269,16 @@ export class GapWatch {
     }
     this.#unaskedShownBy = unaskedShownBy;
     if (ranges === 0) return 0;
+    if (isFirst || this.unansweredSinceMs === 0) this.unansweredSinceMs = nowMs;
     writeGaps(view, offset, index, base, ranges);
     return gapsLength(ranges);
   }
 
   #isDue(entry: number, nowMs: number, { allowanceMs, isOrderly, askAgainMs }: AskRules): boolean {
     const asked = this.#askedMs[entry];
-    if (asked !== 0) return nowMs - asked >= askAgainMs;
-    if (nowMs - this.#sinceMs[entry] >= allowanceMs) return true;
+    // As `dueMs` reckons it, to the last bit.
+    if (asked !== 0) return nowMs >= asked + askAgainMs;
+    if (nowMs >= this.#sinceMs[entry] + allowanceMs) return true;
     return isOrderly && this.expected - 1 - this.#shownBy[entry] >= NEWER_PROVE_LOSS;
   }
 }

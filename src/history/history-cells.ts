@@ -27,7 +27,7 @@ export const PATH_CELL = {
 /** Cells of a lane's block that are the peer's, before those of its paths. */
 export const HISTORY_CELL = {
   COPIES_TX: 0,
-  /** Copies that the budget did not allow. */
+  /** Copies that the budget did not allow, or of what was kept no longer. */
   COPIES_HELD: 1,
   REPEATS_TX: 2,
   /** Counters that the peer asked for; those not repeated for want of budget; those no longer kept, or too old. */

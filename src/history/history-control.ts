@@ -54,6 +54,11 @@ export class HistoryControl {
     this.#peers.delete(peer);
   }
 
+  /** A slot of the peer's paths has another path from now on. */
+  beginPath(peer: number, path: number, nowMs: number): void {
+    this.#peers.get(peer)?.intervals.beginPath(path, nowMs);
+  }
+
   /** Once a second: keeps what the books say now. */
   look(nowMs: number): void {
     for (const { intervals } of this.#peers.values()) intervals.look(nowMs);

@@ -73,6 +73,8 @@ export class HistoryIntervals {
   readonly #first: Moment;
   readonly #seconds: Moments;
   readonly #tens: Moments;
+  /** What the cells of a slot said when its present path began; 0 for all others. */
+  readonly #begun: Float64Array = new Float64Array(CELLS);
 
   /** `memory`: of `historyCellsBytes(lanes)`. */
   constructor(memory: SharedArrayBuffer, lanes: number, nowMs: number) {
@@ -89,20 +91,34 @@ export class HistoryIntervals {
     this.#tens.add(moment);
   }
 
+  /** The path in a slot is another one from now on: its figures begin anew, those of all paths together go on. */
+  beginPath(path: number, nowMs: number): void {
+    const { cells } = this.#read(nowMs);
+    const at = pathCells(path);
+    this.#begun.set(cells.subarray(at, at + PATH_CELL.CELLS), at);
+  }
+
   books(nowMs: number): HistoryBooks {
     const now = this.#read(nowMs);
     const since = INTERVALS_SECONDS.map((seconds) => {
       const moments = seconds > 10 ? this.#tens : this.#seconds;
       return moments.before(nowMs - seconds * 1_000) ?? this.#first;
     });
-    const intervals = since.map((before) => differenceOf(now, before));
-    const total = differenceOf(now, this.#first);
     return {
-      total: figuresOf(total),
-      intervals: intervals.map(figuresOf),
-      pathTotals: pathsOf(total),
-      pathIntervals: intervals.map(pathsOf),
+      total: figuresOf(differenceOf(now, this.#first)),
+      intervals: since.map((before) => figuresOf(differenceOf(now, before))),
+      pathTotals: this.#pathsSince(now, this.#first),
+      pathIntervals: since.map((before) => this.#pathsSince(now, before)),
     };
+  }
+
+  #pathsSince(now: Moment, before: Moment): PathCounts[] {
+    const cells = now.cells.map((value, cell) => {
+      const begun = this.#begun[cell];
+      if (LEVELS.has(cell)) return value > begun ? value : 0;
+      return value - Math.max(before.cells[cell], begun);
+    });
+    return pathsOf({ atMs: now.atMs, cells });
   }
 
   #read(atMs: number): Moment {

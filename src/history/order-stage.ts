@@ -33,7 +33,8 @@ function orderRun(
   const { bytes, words, unseals, view } = lane.arena;
   const { counters, fresh } = batch;
   const end = batch.runEnds[run];
-  if (order.outCount === 0 && order.held === 0 && isNext(batch, first, end, order.next)) {
+  const isNext = batch.runNext[run] === 1 && counters[first] === order.next;
+  if (isNext && order.outCount === 0 && order.held === 0) {
     order.passRun(end - first);
     return;
   }
@@ -51,13 +52,6 @@ function orderRun(
     } else order.pass(counters[message]);
   }
   history.rx.planOrder();
-}
-
-/** Whether all messages of a run are fresh and one behind the other from counter `next` on: the usual case. */
-function isNext({ counters, fresh }: InboundBatch, first: number, end: number, next: number): boolean {
-  for (let message = first; message < end; message += 1)
-    if (fresh[message] !== FRESH || counters[message] !== next + message - first) return false;
-  return true;
 }
 
 /** Goes over to this keypair, unless it is older; then its packets are delivered as they come. */

@@ -17,7 +17,7 @@ import { PathChoice } from './path-choice.ts';
 import { Repeats } from './repeats.ts';
 import { RxState } from './rx-state.ts';
 import { SentRing } from './sent-ring.ts';
-import { type HistorySettings, keepsSent, NO_HISTORY, RING_BYTES_MAX, RING_BYTES_MIN } from './settings.ts';
+import { type HistorySettings, isPlain, keepsSent, NO_HISTORY, RING_BYTES_MAX, RING_BYTES_MIN } from './settings.ts';
 import { Tails } from './tails.ts';
 
 /** Where parity is made: it is told of each datagram that was sealed into the ring, in order, and of the end of a batch. */
@@ -91,6 +91,11 @@ export class PeerHistory {
     return Math.min(this.sendDueMs, this.receiveDueMs);
   }
 
+  /** Whether each counter that is missing is watched. A peer that merely brought paths of its own is not worth the memory. */
+  get watchesGaps(): boolean {
+    return this.isAlone && !isPlain(this.settings);
+  }
+
   /** Whether the peer is told of the end of what was sent. */
   get sendsTails(): boolean {
     return this.settings.retransmitMs > 0 && this.paths.knows.gaps;
@@ -112,9 +117,11 @@ export class PeerHistory {
     const { count, delayMs } = settings.copies;
     const isDelayed = count > 1 && delayMs > 0;
     if (!isDelayed) this.delayed = null;
-    if (bytes !== this.#ringWanted) this.#changeRing(bytes, pool);
-    if (isDelayed && this.ring !== null) this.delayed ??= new DelayedCopies();
+    // What becomes less makes room for what becomes more.
+    if (bytes < this.#ringWanted) this.#changeRing(bytes, pool);
     this.rx.setSettings(settings, pool);
+    if (bytes > this.#ringWanted) this.#changeRing(bytes, pool);
+    if (isDelayed && this.ring !== null) this.delayed ??= new DelayedCopies();
   }
 
   /** Gives memory back; the object is of no use any more. */
@@ -143,6 +150,7 @@ export class PeerHistory {
 
   /** The path whose datagrams come from this ENDPOINT record, by remote address and port and local address; NO_PATH if none. */
   pathOf(words: Int32Array, source: number): number {
+    if (this.paths.paths.length === 0) return NO_PATH;
     for (const { path } of this.paths.paths) if (this.#isFrom(path * ENDPOINT.WORDS, words, source)) return path;
     return NO_PATH;
   }

@@ -13,8 +13,9 @@ const BUDGET_BYTES_MAX = 65_536;
 const RESEND_BYTES_MAX = 262_144;
 /** Repeats of one datagram. */
 export const REPEATS_MAX = 8;
-/** Shortest time between two repeats of a datagram, ms; half an RTT where that is longer. */
+/** Shortest time between two repeats of a datagram, ms; where that is longer, this share of an RTT: reports follow each other faster. */
 const AGAIN_MS_MIN = 5;
+const AGAIN_RTTS = 0.9;
 /** Reports that are looked at: one each ms, and so many at a time. */
 const REPORTS_MAX = 16;
 /** Counters that are looked up: so many each ms, and so many at a time, which is what the longest reports name. */
@@ -44,7 +45,7 @@ export class Repeats {
   }
 
   setRtt(rttMs: number): void {
-    this.#againMs = Math.max(AGAIN_MS_MIN, rttMs / 2);
+    this.#againMs = Math.max(AGAIN_MS_MIN, rttMs * AGAIN_RTTS);
   }
 
   earn(bytes: number): void {

@@ -1,6 +1,6 @@
 /**
  * What a lane knows of the counters that one peer sent it: the gaps of its two latest keypairs, what came over which path, and
- * when to ask for what is missing. Runs are taken one at a time: `beginRun`, `take` for each new message, `endRun`; `due` when
+ * what waits for its turn. `gap-asker.ts` asks for what is missing. Runs are taken one at a time: `beginRun`, `take` for each new message, `endRun`; `due` when
  * time has come. Lanes that do not see all counters of the peer watch no gaps;
  * what is lost they tell by the replay window (`window-losses.ts`).
  */
@@ -11,29 +11,22 @@ import { TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { gapCount, gapFirst, gapsIndex, gapsRanges } from '../protocol/gaps-message.ts';
 import { REPLAY_DUPLICATE, REPLAY_NEW, type REPLAY_TOO_OLD } from '../protocol/replay-window.ts';
 import type { LaneKeypair } from '../tables/peers.ts';
+import { GapAsker } from './gap-asker.ts';
 import { GapWatch } from './gap-watch.ts';
 import { HISTORY_CELL, PATH_CELL } from './history-cells.ts';
 import { InOrder } from './in-order.ts';
 import type { PeerHistory } from './peer-history.ts';
-import { REORDER_WAIT_MIN_MS, ReorderWait } from './reorder-wait.ts';
 import { type HistorySettings, HOLD_BYTES } from './settings.ts';
 
 /** What becomes of an authentic message beside the verdicts of the replay window: it was new, but had been given up. */
 export const RX_TOO_LATE = 3;
 export type RxOutcome = typeof REPLAY_NEW | typeof REPLAY_DUPLICATE | typeof REPLAY_TOO_OLD | typeof RX_TOO_LATE;
 
-/** From one report of a keypair's gaps to the next, at least, ms. */
-const REPORT_INTERVAL_MS = 2;
-/** A missing counter is asked for again after so many RTTs, and not sooner than this, ms. */
-const ASK_AGAIN_RTTS = 1.2;
-const ASK_AGAIN_MIN_MS = 10;
-/** While no RTT is known, ms. */
-const ASK_AGAIN_UNKNOWN_MS = 30;
 /** What comes sooner than this share of the RTT after it was asked for was on its way already. */
 const REPEAT_RTTS_MIN = 0.75;
 /** Where nothing is asked for, what is missing for so long counts as lost, ms. */
 const LOST_AFTER_MS = 1_000;
-/** Reports of gaps, and answers to ours, that are taken from a peer in a second: those of two keypairs, REPORT_INTERVAL_MS apart. */
+/** Reports of gaps, and answers to ours, that are taken from a peer in a second: one of each every 2 ms. */
 const REPORTS_PER_SECOND_MAX = 1_000;
 /** Who sends over several paths at once is followed to another one only after so long a silence on the present one, ms. */
 const FOLLOW_MS = 100;
@@ -45,13 +38,11 @@ const OVERHEAD = TRANSPORT_HEADER_LENGTH + TAG_LENGTH;
 
 export class RxState {
   readonly #history: PeerHistory;
-  readonly #watches: readonly [GapWatch, GapWatch] = [new GapWatch(), new GapWatch()];
+  /** None before something comes, then one for each keypair, two at most. */
+  readonly #watches: GapWatch[] = [];
   /** Null where packets are delivered as they come. */
   order: InOrder | null = null;
-  readonly #wait: ReorderWait = new ReorderWait();
-  /** Reused from one look to the next. */
-  readonly #rules = { allowanceMs: 0, isOrderly: true, askAgainMs: 0 };
-  #reportFromMs = 0;
+  readonly #asker: GapAsker;
   /** Reports of the peer's in the second that began then. */
   #admitSinceMs = Number.NEGATIVE_INFINITY;
   #admitted = 0;
@@ -74,10 +65,12 @@ export class RxState {
 
   constructor(history: PeerHistory) {
     this.#history = history;
+    this.#asker = new GapAsker(history);
   }
 
   /** Takes over what configuration says; the hold comes from the pool. Without room there is no order. All that waited went before. */
   setSettings({ inOrder }: HistorySettings, pool: RegionPool): void {
+    if (!this.#history.watchesGaps) this.#unwatch();
     const isWanted = inOrder !== 'off' && this.#history.isAlone;
     if (isWanted === (this.order !== null)) return;
     if (this.order !== null) pool.release(this.order.offset);
@@ -91,10 +84,15 @@ export class RxState {
     this.order = null;
   }
 
+  #unwatch(): void {
+    for (const { missing } of this.#watches) this.#history.cells[HISTORY_CELL.LOST] += missing;
+    this.#watches.length = 0;
+  }
+
   /** Gaps of a keypair; null where they are not watched. */
   watchOf(keypair: LaneKeypair): GapWatch | null {
-    const [one, other] = this.#watches;
-    return one.keypair === keypair ? one : other.keypair === keypair ? other : null;
+    for (const watch of this.#watches) if (watch.keypair === keypair) return watch;
+    return null;
   }
 
   /** `expected`: the newest counter + 1 before the run. */
@@ -108,18 +106,25 @@ export class RxState {
     this.#path = path;
     this.#isRemade = isRemade;
     this.#nowMs = nowMs;
-    this.#watch = this.#history.isAlone ? (this.watchOf(keypair) ?? this.#begin(keypair, expected)) : null;
+    this.#watch = this.#history.watchesGaps ? (this.watchOf(keypair) ?? this.#begin(keypair, expected)) : null;
   }
 
   /** The older of the two makes room; a keypair that is older than both is not watched. */
   #begin(keypair: LaneKeypair, expected: number): GapWatch | null {
-    const [one, other] = this.#watches;
-    const isOther = one.keypair !== null && (other.keypair === null || other.keypair.bornMs < one.keypair.bornMs);
-    const watch = isOther ? other : one;
+    const watch = this.#watchToUse();
     if (watch.keypair !== null && watch.keypair.bornMs > keypair.bornMs) return null;
     this.#history.cells[HISTORY_CELL.LOST] += watch.begin(keypair, expected);
     watch.isWhole = this.order !== null;
     return watch;
+  }
+
+  #watchToUse(): GapWatch {
+    const [one, other] = this.#watches;
+    if (one !== undefined && other !== undefined)
+      return (other.keypair?.bornMs ?? 0) < (one.keypair?.bornMs ?? 0) ? other : one;
+    const added = new GapWatch();
+    this.#watches.push(added);
+    return added;
   }
 
   /**
@@ -135,6 +140,18 @@ export class RxState {
     if (outcome === REPLAY_NEW) this.freshCount += 1;
     else this.#history.cells[HISTORY_CELL.TOO_LATE] += 1;
     return outcome;
+  }
+
+  /** Takes `count` new messages whose counters follow from `expected` on, with so many bytes of plaintext: what `take` does for each. */
+  takeNext(count: number, bytes: number, expected: number): void {
+    this.#authentic += count;
+    this.#bytes += bytes + count * OVERHEAD;
+    this.freshCount += count;
+    this.hasNewest = true;
+    this.#history.cells[HISTORY_CELL.EXPECTED] += count;
+    if (this.#watch === null) return;
+    this.#history.cells[HISTORY_CELL.LOST] += this.#watch.follow(count);
+    if (this.#path !== NO_PATH) this.#watch.pathExpected[this.#path] = expected + count;
   }
 
   #takeNewest(counter: number, expected: number): RxOutcome {
@@ -173,7 +190,7 @@ export class RxState {
     const overtaken = watch.expected - 1 - counter;
     cells[HISTORY_CELL.FILLED_LATE] += 1;
     cells[HISTORY_CELL.REORDER_MAX] = Math.max(cells[HISTORY_CELL.REORDER_MAX], overtaken);
-    this.#wait.note(missingMs, this.#nowMs);
+    this.#asker.noteLate(missingMs, this.#nowMs);
     if (this.#path !== NO_PATH) this.#countLate(watch, counter);
   }
 
@@ -194,7 +211,11 @@ export class RxState {
   endRun(): void {
     const { cells } = this.#history;
     const watch = this.#watch;
-    if (watch !== null && watch.missing > 0) this.#plan(watch);
+    this.#asker.earn(this.#bytes);
+    if (watch !== null && watch.missing > 0) {
+      this.#history.wantReceiveDue(watch.oldestSinceMs + this.#giveUpMs);
+      this.#asker.plan(watch, this.#nowMs);
+    }
     if (this.#isRemade) {
       cells[HISTORY_CELL.REMADE_REFUSED] += 1 - this.freshCount;
       return;
@@ -219,20 +240,27 @@ export class RxState {
   }
 
   /**
-   * The peer says, in a message of kind 11 at `offset`, what it will not repeat. Nobody waits for that any more; if it comes
-   * after all, it is welcome. The message's own batch delivers what waited for it.
+   * The peer says, in a message of kind 11 at `offset`, what it will not repeat. Nobody asks or waits for that any more; if it
+   * comes after all, it is welcome. The message's own batch delivers what waited for it.
    */
-  takeGone(view: DataView, offset: number, length: number): void {
-    const { order } = this;
-    const keypair = order?.keypair ?? null;
-    const watch = keypair === null ? null : this.watchOf(keypair);
+  takeGone(view: DataView, offset: number, length: number, nowMs: number): void {
     const ranges = gapsRanges(view, offset, length);
-    if (order === null || watch === null || ranges === 0 || keypair?.localIndex !== gapsIndex(view, offset)) return;
+    const watch = ranges === 0 ? null : this.#watchAt(gapsIndex(view, offset));
+    if (watch === null) return;
+    const order = this.order?.keypair === watch.keypair ? this.order : null;
     for (let range = 0; range < ranges; range += 1) {
       const first = gapFirst(view, offset, range);
-      order.passOver(first, Math.min(first + gapCount(view, offset, range), watch.expected));
+      const end = Math.min(first + gapCount(view, offset, range), watch.expected);
+      watch.waive(first, end, nowMs);
+      order?.passOver(first, end);
     }
-    this.planOrder();
+    if (order !== null) this.planOrder();
+  }
+
+  /** Gaps of the keypair with this receiver index; null where they are not watched. */
+  #watchAt(localIndex: number): GapWatch | null {
+    for (const watch of this.#watches) if (watch.keypair?.localIndex === localIndex) return watch;
+    return null;
   }
 
   /** Newest data came over `path`: whether to answer there. Only where the path before has been silent for FOLLOW_MS. */
@@ -252,7 +280,7 @@ export class RxState {
       this.#history.cells[HISTORY_CELL.LOST] += watch.giveUp(nowMs - this.#giveUpMs);
       if (watch.missing === 0) continue;
       this.#history.wantReceiveDue(watch.oldestSinceMs + this.#giveUpMs);
-      if (this.#asks) this.#ask(lane, watch, nowMs);
+      this.#asker.ask(lane, watch, nowMs);
     }
     if (this.order !== null && this.order.held > 0) this.#expireOrder(this.order, nowMs);
   }
@@ -291,51 +319,6 @@ export class RxState {
     if (watch !== null) order.passTo(Math.min(watch.oldest, watch.expected));
     order.expire(nowMs - this.#holdMs);
     this.planOrder();
-  }
-
-  #ask(lane: LaneContext, watch: GapWatch, nowMs: number): void {
-    this.#setRules(nowMs);
-    if (nowMs >= this.#reportFromMs && watch.keypair !== null && lane.sender !== null) {
-      const { view, controlOut } = lane.arena;
-      const length = watch.report(view, controlOut, watch.keypair.localIndex, nowMs, this.#rules);
-      if (length > 0) {
-        this.#reportFromMs = nowMs + REPORT_INTERVAL_MS;
-        const isSent = lane.sender.sendMessage(this.#history.peer, controlOut, length, NO_PATH);
-        this.#history.cells[HISTORY_CELL.GAPS_TX] += isSent ? 1 : 0;
-      }
-    }
-    this.#history.wantReceiveDue(Math.max(watch.dueMs(this.#rules), this.#reportFromMs));
-  }
-
-  /** When to look at gaps that a run left: for those not asked for at once, if newer ones prove that they are lost. */
-  #plan(watch: GapWatch): void {
-    this.#history.wantReceiveDue(watch.oldestSinceMs + this.#giveUpMs);
-    if (!this.#asks || watch.unasked === 0) return;
-    this.#setRules(this.#nowMs);
-    const isProven = this.#rules.isOrderly && watch.provesLoss;
-    const askMs = isProven ? this.#nowMs : this.#nowMs + this.#rules.allowanceMs;
-    this.#history.wantReceiveDue(Math.max(askMs, this.#reportFromMs));
-  }
-
-  #setRules(nowMs: number): void {
-    const { settings, paths } = this.#history;
-    const again = paths.rttMs > 0 ? paths.rttMs * ASK_AGAIN_RTTS : ASK_AGAIN_UNKNOWN_MS;
-    const waitMs = this.#wait.ms(nowMs, settings.retransmitMs / 2);
-    this.#rules.allowanceMs = Math.max(waitMs, this.#parityMs(nowMs));
-    this.#rules.isOrderly = this.#rules.allowanceMs <= REORDER_WAIT_MIN_MS;
-    this.#rules.askAgainMs = Math.max(again, ASK_AGAIN_MIN_MS);
-  }
-
-  /** How long parity may take that makes a repeat needless, ms. */
-  #parityMs(nowMs: number): number {
-    const { parityReceiver, settings } = this.#history;
-    const isExpecting = parityReceiver?.isExpecting(nowMs) ?? false;
-    return isExpecting ? Math.min(settings.fec.delayMs, settings.retransmitMs / 2) : 0;
-  }
-
-  /** Whether the peer is asked for what is missing. */
-  get #asks(): boolean {
-    return this.#history.settings.retransmitMs > 0 && this.#history.paths.knows.gaps;
   }
 
   get #holdMs(): number {

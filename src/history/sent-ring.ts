@@ -16,6 +16,10 @@ const SPAN_BYTES_QUIET = 524_288;
 /** Rounds without anything wanted after which that is so again. */
 const QUIET_ROUNDS = 1_024;
 const NONE = -1;
+/** Numbers of a group's record: its first counter, position, time (ms), and path + 1, length and stride in one. */
+const GROUP = { FIRST: 0, POSITION: 1, SENT_MS: 2, SHAPE: 3, WORDS: 4 } as const;
+/** No datagram, and no group, has so many bytes. */
+const LENGTH_LIMIT = 131_072;
 
 /**
  * What is known of the datagrams of one keypair: groups as they were sent, in the order of their counters, so that what nobody
@@ -36,14 +40,10 @@ export class SentIndex {
   /** Path of its last sending. */
   readonly paths: Int8Array = new Int8Array(SENT_DATAGRAMS_MAX);
   readonly #counters: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX).fill(NONE);
-  /** Groups that were added; the last SENT_DATAGRAMS_MAX of them are in the columns, group n at n modulo that. */
+  /** Groups that were added; the last SENT_DATAGRAMS_MAX of them have a record, group n that at n modulo so many. */
   #groups = 0;
-  readonly #firsts: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
-  readonly #groupPositions: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
-  readonly #groupLengths: Int32Array = new Int32Array(SENT_DATAGRAMS_MAX);
-  readonly #strides: Int32Array = new Int32Array(SENT_DATAGRAMS_MAX);
-  readonly #groupMs: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX);
-  readonly #groupPaths: Int8Array = new Int8Array(SENT_DATAGRAMS_MAX);
+  /** Records of GROUP.WORDS numbers, half a cache line: one is written for each group that is sent. */
+  readonly #records: Float64Array = new Float64Array(SENT_DATAGRAMS_MAX * GROUP.WORDS);
 
   /** Slot of a counter, or -1 for one that was not added or is too long ago. */
   slotOf(counter: number): number {
@@ -61,13 +61,11 @@ export class SentIndex {
    * @param stride bytes of each but the last
    */
   add(first: number, position: number, length: number, stride: number, nowMs: number, path: number): void {
-    const at = this.#groups & (SENT_DATAGRAMS_MAX - 1);
-    this.#firsts[at] = first;
-    this.#groupPositions[at] = position;
-    this.#groupLengths[at] = length;
-    this.#strides[at] = stride;
-    this.#groupMs[at] = nowMs;
-    this.#groupPaths[at] = path;
+    const at = (this.#groups & (SENT_DATAGRAMS_MAX - 1)) * GROUP.WORDS;
+    this.#records[at + GROUP.FIRST] = first;
+    this.#records[at + GROUP.POSITION] = position;
+    this.#records[at + GROUP.SENT_MS] = nowMs;
+    this.#records[at + GROUP.SHAPE] = ((path + 1) * LENGTH_LIMIT + length) * LENGTH_LIMIT + stride;
     this.#groups += 1;
     this.newest = first + Math.ceil(length / stride) - 1;
   }
@@ -80,31 +78,36 @@ export class SentIndex {
     this.#counters.fill(NONE);
   }
 
-  /** Place of the last group that begins at or before a counter, or -1. */
+  /** Where the record of the last group begins that starts at or before a counter, or -1. */
   #groupOf(counter: number): number {
     let low = Math.max(0, this.#groups - SENT_DATAGRAMS_MAX) - 1;
     let high = this.#groups;
     while (high - low > 1) {
       const middle = Math.floor((low + high) / 2);
-      if (this.#firsts[middle & (SENT_DATAGRAMS_MAX - 1)] <= counter) low = middle;
+      const at = (middle & (SENT_DATAGRAMS_MAX - 1)) * GROUP.WORDS;
+      if (this.#records[at + GROUP.FIRST] <= counter) low = middle;
       else high = middle;
     }
-    return low < Math.max(0, this.#groups - SENT_DATAGRAMS_MAX) ? NONE : low & (SENT_DATAGRAMS_MAX - 1);
+    const isKept = low >= Math.max(0, this.#groups - SENT_DATAGRAMS_MAX);
+    return isKept ? (low & (SENT_DATAGRAMS_MAX - 1)) * GROUP.WORDS : NONE;
   }
 
   /** Makes the slot that of a counter; false if the group ends before it. */
   #fill(slot: number, counter: number, group: number): boolean {
-    const stride = this.#strides[group];
-    const start = (counter - this.#firsts[group]) * stride;
-    const length = Math.min(stride, this.#groupLengths[group] - start);
+    const records = this.#records;
+    const shape = records[group + GROUP.SHAPE];
+    const stride = shape % LENGTH_LIMIT;
+    const groupLength = Math.floor(shape / LENGTH_LIMIT) % LENGTH_LIMIT;
+    const start = (counter - records[group + GROUP.FIRST]) * stride;
+    const length = Math.min(stride, groupLength - start);
     if (length <= 0) return false;
     this.#counters[slot] = counter;
-    this.positions[slot] = this.#groupPositions[group] + start;
+    this.positions[slot] = records[group + GROUP.POSITION] + start;
     this.lengths[slot] = length;
-    this.sentMs[slot] = this.#groupMs[group];
+    this.sentMs[slot] = records[group + GROUP.SENT_MS];
     this.repeatedMs[slot] = 0;
     this.repeats[slot] = 0;
-    this.paths[slot] = this.#groupPaths[group];
+    this.paths[slot] = Math.floor(shape / LENGTH_LIMIT / LENGTH_LIMIT) - 1;
     return true;
   }
 }

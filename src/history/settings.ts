@@ -64,6 +64,10 @@ type AnySettings = Omit<HistorySettings, 'paths'> & { readonly paths: readonly u
 export const COPIES_MAX = 4;
 /** Longest datagram that counts as small, bytes of UDP payload. */
 export const SMALL_BYTES = 256;
+/** Of `CopyDelay` and `FecDelay`, ms. */
+export const DELAY_MS_MAX = 1_000;
+/** Of `Retransmit` and `HoldTime`, ms. */
+export const WAIT_MS_MAX = 10_000;
 export const FEC_DATA_MAX: number = BLOCK_DATAGRAMS_MAX;
 export const FEC_PARITY_MAX: number = BLOCK_PARITIES_MAX;
 export const RING_BYTES_MIN = 1_048_576;
@@ -79,6 +83,18 @@ export const KEPT_BYTES = 2_097_152;
 export const REMADE_BYTES = 131_072;
 /** All that a lane keeps of all peers. */
 export const HISTORIES_BYTES_MAX = 134_217_728;
+
+/**
+ * Tables of a lane beside that, of a peer with any settings, bytes: which of its counters are missing, of two keypairs; where
+ * its ring has what, of two keypairs; what waits for order, for its copies, or for parity.
+ */
+export const TABLE_BYTES = {
+  gaps: 337_000,
+  ring: 1_165_000,
+  order: 250_000,
+  copies: 127_000,
+  parity: 110_000,
+} as const;
 
 /** A peer of which configuration says nothing. */
 export const NO_HISTORY: HistorySettings = {
@@ -115,6 +131,19 @@ function ringBytesOf(settings: Omit<HistorySettings, 'paths'>): number {
  */
 export function historyBytesOf(all: readonly Omit<HistorySettings, 'paths'>[]): number {
   return all.reduce((sum, settings) => sum + peerBytes(settings), 0);
+}
+
+/** Bytes of memory that a lane's histories of all peers come to when they are full, tables included. */
+export function historyMemoryOf(all: readonly Omit<HistorySettings, 'paths'>[]): number {
+  return all.reduce((sum, settings) => sum + tableBytes(settings), historyBytesOf(all));
+}
+
+function tableBytes(settings: Omit<HistorySettings, 'paths'>): number {
+  const { inOrder, copies, fec } = settings;
+  const isDelayed = copies.count > 1 && copies.delayMs > 0;
+  const { gaps, ring, order, copies: delayed, parity } = TABLE_BYTES;
+  const sent = (keepsSent(settings) ? ring : 0) + (isDelayed ? delayed : 0);
+  return gaps + sent + (inOrder === 'off' ? 0 : order) + (fec.mode === 'off' ? 0 : parity);
 }
 
 function peerBytes(settings: Omit<HistorySettings, 'paths'>): number {

@@ -27,6 +27,8 @@ export class InboundBatch {
   /** Only of runs whose peer has histories: the path it came over, and whether it brought a counter that is newer than all. */
   readonly runPaths: Int32Array = new Int32Array(LIMIT.UNSEALS);
   readonly runNewest: Uint8Array = new Uint8Array(LIMIT.UNSEALS);
+  /** Of the same: 1 if its messages are all fresh and one behind the other, from the next counter on. */
+  readonly runNext: Uint8Array = new Uint8Array(LIMIT.UNSEALS);
   /** Whether a run is of a peer whose packets are delivered in order. */
   hasOrdered = false;
   /** Made from parity by this lane, for this path: nothing of it was received. */

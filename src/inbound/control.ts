@@ -62,7 +62,7 @@ function takeOwn(
   counts[COUNTER.CONTROL_RX] += 1;
   // What a tail says stands in its transport counter.
   if (kind === CONTROL_KIND.GAPS) lane.taker?.takeGaps(history, view, offset, plaintextLength);
-  else if (kind === CONTROL_KIND.GONE) history.rx.takeGone(view, offset, plaintextLength);
+  else if (kind === CONTROL_KIND.GONE) history.rx.takeGone(view, offset, plaintextLength, lane.nowMs());
   else if (kind === CONTROL_KIND.PARITY) takeParity(lane, history, source, offset, plaintextLength);
   return true;
 }

@@ -64,49 +64,67 @@ export class TotalBudget {
     return this.#used;
   }
 
-  /** @param share of the burst (0 to 1) that this one may use up, the rest being kept for better ones */
+  /**
+   * Whether there is one more.
+   *
+   * @param share of the burst (0 to 1) that this one may use up, the rest being kept for better ones
+   */
+  has(nowMs: number, share = 1): boolean {
+    return this.used(nowMs) <= this.#burst * share - 1;
+  }
+
+  /** The same, and takes it. */
   take(nowMs: number, share = 1): boolean {
-    if (this.used(nowMs) > this.#burst * share - 1) return false;
+    if (!this.has(nowMs, share)) return false;
     this.#used += 1;
     return true;
   }
 }
 
-const RECENT_BITS = 1 << 22;
+/** When a source was heard of before. FRESH: not for one to two periods; RETURNING: the same, but in the two periods before those. */
+export const HEARD = { LATELY: 0, FRESH: 1, RETURNING: 2 } as const;
+
+const RECENT_CELLS = 1 << 22;
+const PERIODS = 4;
 
 /**
- * Which addresses were heard of lately, by hash: bits of this period and of the one before. Many more bits than senders, so
- * that a quiet address seldom shares one; of a flood from ever new addresses, 100,000 a second, one in ten does.
+ * Which addresses were heard of lately, by hash: four bits for each of very many cells, one for this period and each of the three
+ * before. Many more cells than senders, so that a quiet address seldom shares one; of a flood from ever new addresses, 100,000 a
+ * second, one in ten does.
  */
 export class RecentSources {
   readonly #periodMs: number;
-  #present: Uint8Array = new Uint8Array(RECENT_BITS >> 3);
-  #past: Uint8Array = new Uint8Array(RECENT_BITS >> 3);
+  /** Two cells a byte, side by side so that one look costs one line of the cache. */
+  readonly #cells: Uint8Array = new Uint8Array(RECENT_CELLS >> 1);
+  readonly #words: Int32Array = new Int32Array(this.#cells.buffer);
+  /** Which of the four bits is this period's. */
+  #present = 0;
   #sinceMs = Number.NEGATIVE_INFINITY;
 
   constructor(periodMs: number) {
     this.#periodMs = periodMs;
   }
 
-  /** Notes that the source with this hash is heard of; whether it was not for one to two periods before. */
-  mark(hash: number, nowMs: number): boolean {
-    const isFresh = !this.has(hash, nowMs);
-    this.#present[(hash & (RECENT_BITS - 1)) >> 3] |= 1 << (hash & 7);
-    return isFresh;
-  }
-
-  /** Whether the source with this hash was heard of in this period or in the one before. */
-  has(hash: number, nowMs: number): boolean {
+  /** Notes that the source with this hash is heard of; says when it was before. */
+  mark(hash: number, nowMs: number): (typeof HEARD)[keyof typeof HEARD] {
     if (nowMs - this.#sinceMs >= this.#periodMs) this.#turn(nowMs);
-    const byte = (hash & (RECENT_BITS - 1)) >> 3;
-    return ((this.#present[byte] | this.#past[byte]) & (1 << (hash & 7))) !== 0;
+    const cell = hash & (RECENT_CELLS - 1);
+    const shift = (cell & 1) << 2;
+    const heard = this.#cells[cell >> 1] >> shift;
+    const present = this.#present;
+    this.#cells[cell >> 1] |= 1 << (present + shift);
+    if ((heard & ((1 << present) | (1 << ((present + 3) & 3)))) !== 0) return HEARD.LATELY;
+    return (heard & 15) === 0 ? HEARD.FRESH : HEARD.RETURNING;
   }
 
+  /** Begins a period: what its bit said is four periods old, and of those that nobody was heard in nothing is known. */
   #turn(nowMs: number): void {
-    if (nowMs - this.#sinceMs >= 2 * this.#periodMs) this.#present.fill(0);
-    const oldest = this.#past;
-    this.#past = this.#present;
-    this.#present = oldest.fill(0);
-    this.#sinceMs = nowMs;
+    const passed = Math.min(PERIODS, Math.floor((nowMs - this.#sinceMs) / this.#periodMs));
+    let stale = 0;
+    for (let period = 1; period <= passed; period += 1) stale |= 0x1111_1111 << ((this.#present + period) & 3);
+    const words = this.#words;
+    for (let word = 0; word < words.length; word += 1) words[word] &= ~stale;
+    this.#present = (this.#present + passed) & 3;
+    this.#sinceMs = passed === PERIODS ? nowMs : this.#sinceMs + passed * this.#periodMs;
   }
 }

@@ -15,8 +15,9 @@ export interface HistoryFigures {
   /** Datagrams sent and received over all paths, by name. */
   readonly sums: PathCounts;
   /**
-   * Shares of what the peer sent that were missing until repeats or parity filled them, or for ever; and that were missing
-   * for ever. 0 to 1; null where nothing was expected. What copies save is in neither: their paths' own losses tell.
+   * Shares of the datagrams that the peer sent that were missing until repeats or parity filled them, or for ever; and that were
+   * missing for ever. 0 to 1; null where nothing was expected. Datagrams without a packet (probes, parity, keepalives) count like all
+   * others: what one that never came has held, nobody knows. What copies save is in neither: their paths' own losses tell.
    */
   readonly lossBefore: number | null;
   readonly lossAfter: number | null;

@@ -32,7 +32,7 @@ export function historiesSection(histories: readonly PeerHistoryStatus[]): strin
   return histories.flatMap((status) => ['', `histories of peer ${status.publicKey}`, ...historyLines(status)]);
 }
 
-const TIME_HEADING = ['', 'UDP_TX', 'UDP_TX_UNIQ', 'UDP_RX', 'UDP_RX_UNIQ', 'loss before', 'after'];
+const TIME_HEADING = ['', 'UDP_TX', 'UDP_TX_UNIQ', 'UDP_RX', 'UDP_RX_UNIQ', 'datagrams lost before', 'after'];
 const TIME_COLUMNS: readonly Alignment[] = ['l', 'r', 'r', 'r', 'r', 'r', 'r'];
 
 function timeRow({ seconds, sums, lossBefore, lossAfter }: HistoryFigures, isTotal: boolean): string[] {
@@ -56,7 +56,7 @@ function sentAgainLines({ counts }: HistoryFigures): string[] {
 
 const SENT = [
   ['COPIES_TX', 'copies'],
-  ['COPIES_HELD', 'copies held by the budget'],
+  ['COPIES_HELD', 'copies left out'],
   ['REPEATS_TX', 'repeats'],
   ['REPEATS_ASKED', 'asked for'],
   ['REPEATS_HELD', 'repeats held by the budget'],
@@ -78,6 +78,7 @@ const RECEIVED = [
 const MISSING = [
   ['MISSED', 'for a while'],
   ['FILLED_LATE', 'came late'],
+  ['REORDER_MAX', 'datagrams too late at most'],
   ['FILLED_REPEAT', 'repeated'],
   ['FILLED_PARITY', 'remade from parity'],
   ['LOST', 'lost'],

@@ -145,6 +145,36 @@ export const ACCUMULATE = {
   WORDS: 4,
 } as const;
 
+/** One initiation or response whose MACs are checked, or that is answered with a cookie. */
+export const HANDSHAKE = {
+  OFFSET: 0,
+  /** 148 or 92: its type is not looked at. */
+  LENGTH: 1,
+  /** Byte offset in the arena of an ENDPOINT record: where it came from. */
+  ENDPOINT_OFFSET: 2,
+  /** Where the cookie reply, 64 bytes, is written; not read by `checkMacs`. */
+  OUT_OFFSET: 3,
+  /** Out, by `checkMacs`: MACS. */
+  RESULT: 4,
+  WORDS: 5,
+} as const;
+
+/** Bits of HANDSHAKE.RESULT. mac2 is looked at behind a good mac1 only. */
+export const MACS = { MAC1: 1, MAC2: 2 } as const;
+
+/** Keys of `checkMacs` and `sealCookies`, words in the arena. */
+export const HANDSHAKE_KEYS = {
+  /** 32 bytes: key of mac1 in messages to us. */
+  MAC1: 0,
+  /** 32 bytes: of cookie replies by us. */
+  SEALING: 8,
+  /** 32 random bytes, of which and a source its cookie is made. */
+  SECRET: 16,
+  /** 24 bytes: nonce of the next cookie reply. Its last eight count, and `sealCookies` moves them on. */
+  NONCE: 24,
+  WORDS: 30,
+} as const;
+
 /** Ciphers of keys, as `setKey` takes them. */
 export const CIPHER = { CHACHA20_POLY1305: 0, AES_256_GCM: 1, COUNT: 2 } as const;
 

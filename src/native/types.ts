@@ -1,5 +1,5 @@
 /**
- * The typed face of the addon: eighteen verbs, nothing else. Verbs that run on the hot path take a lane handle, byte
+ * The typed face of the addon: twenty verbs, nothing else. Verbs that run on the hot path take a lane handle, byte
  * offsets into its arena, a count, and `next`: the activity that the books switch to when the verb returns. On entry
  * each verb switches the books to its own activity (in brackets below), so that no switch costs a call of its own.
  *
@@ -150,6 +150,10 @@ export interface Addon {
    * forward error correction makes and solves its equations.
    */
   accumulate(handle: LaneHandle, descriptors: number, count: number, next: number): void;
+  /** [as before] Checks mac1 and mac2 of HANDSHAKEs, each in constant time, eight side by side; sets each RESULT. `keys`: offset of HANDSHAKE_KEYS. */
+  checkMacs(handle: LaneHandle, descriptors: number, count: number, keys: number, next: number): void;
+  /** [as before] Writes the cookie reply to each HANDSHAKE, with nonces that count up from that of `keys`, which is moved on. */
+  sealCookies(handle: LaneHandle, descriptors: number, count: number, keys: number, next: number): void;
   /**
    * Installs a 32-byte key for one of the CIPHERs in a slot (0 to 2^20 - 1); or zeroes it, with null and no cipher.
    * The key is copied, and expanded where its cipher expands keys.

@@ -49,6 +49,8 @@ export class OutboundBatch {
   hasWatch = false;
   /** SEND_MARK bits of the run at hand and of the open group; 0 for a peer without histories. */
   marks = 0;
+  /** Most bytes that each datagram of the run at hand may have; 0: not known. */
+  datagramBytesMax = 0;
   /** What the runs that follow are. */
   kind: number = RUN.DATA;
   /** Path that runs of kind NAMED take. */
@@ -96,6 +98,7 @@ export class OutboundBatch {
     this.hasHistory = false;
     this.hasWatch = false;
     this.marks = 0;
+    this.datagramBytesMax = 0;
     this.kind = RUN.DATA;
     this.trafficClass = -1;
     this.groupPeer = null;

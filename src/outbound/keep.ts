@@ -57,6 +57,7 @@ function useRing(lane: LaneContext, batch: OutboundBatch, ring: SentRing, first:
 
 /** Most bytes that the segments from `first` on may be as datagrams. */
 function longestRun({ arena }: LaneContext, batch: OutboundBatch, first: number): number {
+  if (batch.datagramBytesMax > 0) return (batch.segments - first) * batch.datagramBytesMax;
   const { words, seals } = arena;
   let bytes = (batch.segments - first) * SEALED_OVERHEAD_MAX;
   let seal = (seals >> 2) + first * SEAL.WORDS;
@@ -83,7 +84,8 @@ function keepGroup(lane: LaneContext, history: PeerHistory, send: number): void 
   const marks = words[send + UDP_SEND.MARKS];
   history.copies.earn(bytes);
   history.repeats.earn(bytes);
-  if ((marks & SEND_MARK.DATA) !== 0 && history.sendsTails) history.tails.dataSent(lane.nowMs(), history.paths.rttMs);
+  if ((marks & SEND_MARK.DATA) !== 0 && history.sendsTails)
+    history.tails.dataSent(lane.nowMs(), history.paths.rttMs, history.settings.retransmitMs);
   if (history.ring !== null && (marks & SEND_MARK.KEPT) !== 0) {
     noteDatagrams(lane, history.ring, send);
     if ((marks & SEND_MARK.COPIED) !== 0) delayCopies(lane, history, history.ring, send);

@@ -3,6 +3,7 @@
  * datagrams, longer each time and then in fragments, without end. Such a packet is told by what nobody else sends: UDP to
  * the peer's endpoint, carrying a transport message with the receiver index of the keypair that would seal it.
  */
+import type { PeerHistory } from '../history/peer-history.ts';
 import { ENDPOINT } from '../native/layout.ts';
 import { IPV4, IPV6, PROTOCOL, UDP } from '../packet/ip-header.ts';
 import type { LanePeer } from '../tables/peers.ts';
@@ -18,13 +19,12 @@ const MESSAGE = { TYPE: 0, RECEIVER: 4, LENGTH_MIN: 8, TRANSPORT: 4 } as const;
 /** Whether the IP packet at `ip`, whose version and length were checked, is a datagram of ours to this peer. */
 export function isOwnDatagram(view: DataView, ip: number, peer: LanePeer): boolean {
   if (isDatagramTo(view, ip, peer, peer.endpoint, 0)) return true;
-  return peer.history !== null && isOnPath(view, ip, peer, peer.history.endpoints);
+  return peer.history !== null && peer.history.paths.paths.length > 0 && isOnPath(view, ip, peer, peer.history);
 }
 
-/** Whether it goes to one of the peer's paths, whose ENDPOINT records these are. */
-function isOnPath(view: DataView, ip: number, peer: LanePeer, endpoints: Int32Array): boolean {
-  for (let at = 0; at < endpoints.length; at += ENDPOINT.WORDS)
-    if (isDatagramTo(view, ip, peer, endpoints, at)) return true;
+/** Whether it goes to one of the peer's paths. */
+function isOnPath(view: DataView, ip: number, peer: LanePeer, { paths, endpoints }: PeerHistory): boolean {
+  for (const { path } of paths.paths) if (isDatagramTo(view, ip, peer, endpoints, path * ENDPOINT.WORDS)) return true;
   return false;
 }
 

@@ -157,7 +157,10 @@ export class OutboundPath implements MessageSender, MessageTaker {
     else this.#splitAndSeal(peer, this.#isToldToSlowDown(peer, nowNs) ? 1 : 0);
   }
 
-  /** Tells the sender of a TCP super-packet that the queue before the lane, or before the peer's paths, is long, when it is time to: by a mark, or else true: by the loss of its first segment. */
+  /**
+   * Tells the sender of a TCP super-packet that the queue before the lane, or before the peer's paths, is long, when it is time
+   * to: by a mark, or else true: by the loss of its first segment.
+   */
   #isToldToSlowDown(peer: LanePeer, nowNs: number): boolean {
     const packet = this.#packet;
     if (!isTcp(packet) || !(this.#queue.signals(nowNs) || isBacklogLong(peer, nowNs / 1e6))) return false;
@@ -180,7 +183,9 @@ export class OutboundPath implements MessageSender, MessageTaker {
         const start = batch.segments;
         splitSegments(packet, batch, this.#lane.arena, from, count);
         batch.trafficClass = outerTrafficClass(packet.ecn);
+        batch.datagramBytesMax = longestDatagram(packet);
         sealRun(this.#lane, batch, this.#staged, peer, start);
+        batch.datagramBytesMax = 0;
         from += count;
       } else this.#flush();
     }
@@ -191,7 +196,7 @@ export class OutboundPath implements MessageSender, MessageTaker {
     const { arena } = this.#lane;
     const batch = this.#batch;
     const packet = this.#packet;
-    const longest = packet.headerLength + Math.min(packet.segmentPayload, packet.payloadLength) + SEALED_OVERHEAD_MAX;
+    const longest = longestDatagram(packet);
     // Rings have room for as much as the arena has.
     const outRoom = arena.udpOutLength - batch.outBytes;
     const headerRoom = arena.segmentHeaders + arena.segmentHeadersLength - batch.headerEnd;
@@ -224,6 +229,11 @@ export class OutboundPath implements MessageSender, MessageTaker {
 
 function isBacklogLong({ history }: LanePeer, nowMs: number): boolean {
   return history?.backlog.signals(history.choice.backlogMs(nowMs), nowMs) === true;
+}
+
+/** Most bytes that a segment of the packet has as a datagram. */
+function longestDatagram({ headerLength, segmentPayload, payloadLength }: SuperPacket): number {
+  return headerLength + Math.min(segmentPayload, payloadLength) + SEALED_OVERHEAD_MAX;
 }
 
 /** Bytes that the reads of a batch brought. */

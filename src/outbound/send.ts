@@ -29,7 +29,8 @@ export function sendGroups(lane: LaneContext, batch: OutboundBatch): void {
 }
 
 /**
- * Sends the first `groups` descriptors of the arena's column of groups. A descriptor that was refused is afterwards what it was, but for its RESULT.
+ * Sends the first `groups` descriptors of the arena's column of groups. A descriptor that was refused is afterwards what it was,
+ * but for its RESULT.
  *
  * @param sending one of SENDING
  * @param next the activity after it

@@ -5,7 +5,18 @@
  * The same bytes are seen through several views: bytes, 32-bit words (descriptors) and a DataView (wire fields, which
  * need not be aligned).
  */
-import { ACCUMULATE, ENDPOINT, SEAL, TUN_READ, TUN_WRITE, UDP_RECEIVE, UDP_SEND, UNSEAL } from '../native/layout.ts';
+import {
+  ACCUMULATE,
+  ENDPOINT,
+  HANDSHAKE,
+  HANDSHAKE_KEYS,
+  SEAL,
+  TUN_READ,
+  TUN_WRITE,
+  UDP_RECEIVE,
+  UDP_SEND,
+  UNSEAL,
+} from '../native/layout.ts';
 
 /** Largest packet that one TUN read can bring: virtio header, 65,535 bytes, and room to align. */
 export const SUPER_PACKET_BYTES_MAX = 65_568;
@@ -34,6 +45,8 @@ export const LIMIT = {
   PIECES: 1_024,
   /** Products summed in one call: all datagrams of a full block, for all its parities. */
   ACCUMULATES: 256,
+  /** Handshake messages judged in one go. */
+  HANDSHAKES: 128,
   /** Longest header (IP with options or extensions, and TCP or UDP) that a segment may have. */
   SEGMENT_HEADER_BYTES: 256,
 } as const;
@@ -66,6 +79,10 @@ export class Arena {
   readonly writes: number;
   readonly pieces: number;
   readonly accumulates: number;
+  /** Handshake messages to be judged, and those of them to be answered with a cookie. */
+  readonly handshakes: number;
+  readonly cookies: number;
+  readonly handshakeKeys: number;
   readonly segmentHeaders: number;
   readonly segmentHeadersLength: number;
   readonly tunIn: number;
@@ -96,6 +113,9 @@ export class Arena {
     this.writes = layout.region(LIMIT.WRITES * TUN_WRITE.WORDS * 4);
     this.pieces = layout.region(LIMIT.PIECES * 2 * 4);
     this.accumulates = layout.region(LIMIT.ACCUMULATES * ACCUMULATE.WORDS * 4);
+    this.handshakes = layout.region(LIMIT.HANDSHAKES * HANDSHAKE.WORDS * 4);
+    this.cookies = layout.region(LIMIT.HANDSHAKES * HANDSHAKE.WORDS * 4);
+    this.handshakeKeys = layout.region(HANDSHAKE_KEYS.WORDS * 4);
     this.segmentHeadersLength = LIMIT.SEALS * 128;
     this.segmentHeaders = layout.region(this.segmentHeadersLength);
     // Each read starts at a multiple of 16.

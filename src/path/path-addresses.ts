@@ -36,8 +36,9 @@ export function resolvePath(settings: PathSettings, peer: Endpoint | null, local
   const own = localInterface === null ? null : local.addressesOf(localInterface);
   const localAddress = wanted ?? (remote === null || own === null ? null : sourceFor(remote, own));
   const hasAddress = localAddress === null ? !isBound : local.has(localAddress);
-  const isPresent = hasAddress && (!isBound || (index > 0 && own !== null && own.length > 0));
-  const endpoint = remote && fits(remote, localAddress) ? { ...remote, localAddress, localInterface: index } : null;
+  const isFitting = remote === null || fits(remote, localAddress);
+  const isPresent = isFitting && hasAddress && (!isBound || (index > 0 && own !== null && own.length > 0));
+  const endpoint = remote && isFitting ? { ...remote, localAddress, localInterface: index } : null;
   return { name, endpoint, isBound, isPresent, isBackup, weight };
 }
 

@@ -4,6 +4,7 @@ import type { PathTraffic } from './path-health.ts';
 
 const SEEN_LOSS_MS = 5_000;
 
+/** What of the books of one peer is read here. */
 export interface PathBooks {
   /** Each lane's block. */
   readonly blocks: readonly Float64Array[];
@@ -31,10 +32,16 @@ export function noteLoss(books: PathBooks, nowMs: number): void {
   let lost = 0;
   for (const cells of books.blocks) {
     expected += cells[HISTORY_CELL.EXPECTED];
-    lost += cells[HISTORY_CELL.MISSED] - cells[HISTORY_CELL.FILLED_LATE];
+    // Lanes that share a peer see no gaps; what the replay window has left behind they know, a window of datagrams later.
+    lost += books.blocks.length > 1 ? cells[HISTORY_CELL.LOST] : missedOf(cells);
   }
   const recent = books.seen.filter(({ atMs }) => nowMs - atMs < SEEN_LOSS_MS);
   books.seen = [...recent, { atMs: nowMs, expected, lost }];
+}
+
+/** What did not come by itself, whether it was repaired or not. */
+function missedOf(cells: Float64Array): number {
+  return cells[HISTORY_CELL.MISSED] - cells[HISTORY_CELL.FILLED_LATE];
 }
 
 /** Share of the peer's datagrams that did not come lately: all that is known of loss towards a peer that does not report. */

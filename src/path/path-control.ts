@@ -19,7 +19,7 @@ import type { LaneCommand, LaneEvent } from '../tables/lane-messages.ts';
 import { type LocalAddresses, readLocalAddresses, resolvePath } from './path-addresses.ts';
 import { noteLoss, type PathBooks, seenLoss, trafficOf } from './path-books.ts';
 import { type PathFacts, PathManager, type PathMessage } from './path-manager.ts';
-import { firstOf, hasOtherFigures, isOtherChoice } from './path-news.ts';
+import { firstOf, hasOtherFigures, isOtherChoice, logPresence } from './path-news.ts';
 import type { ResolvedPath } from './path-slot.ts';
 import { type LanePaths, NO_PATH, type PathFigures, type PathMode } from './path-types.ts';
 
@@ -77,6 +77,8 @@ export interface PathControlOptions {
   readonly post: (command: LaneCommand, to: number | 'all') => void;
   /** Lanes book the peer's histories there from now on, by these settings; those of one that only brought paths ask for nothing. */
   readonly booked: (id: number, settings: HistorySettings | null, memory: SharedArrayBuffer) => void;
+  /** The path in a slot is another one from now on. */
+  readonly begins: (id: number, path: number) => void;
   readonly local?: () => LocalAddresses;
 }
 
@@ -265,18 +267,14 @@ export class PathControl {
 
   #open(id: number, name: string): Peer {
     const { lanes } = this.#options;
+    const nowMs = this.#options.nowMs();
     const memory = new SharedArrayBuffer(historyCellsBytes(lanes));
     const peer: Peer = {
       ...{ id, name, settings: NO_HISTORY, isWanted: false, memory },
       blocks: Array.from({ length: lanes }, (_, lane) => laneBlock(memory, lane)),
       manager: new PathManager(managerOptions({ settings: NO_HISTORY, isWanted: false })),
       ...{ remote: this.#options.peer(id)?.endpoint ?? null, capabilities: 0, bytes: 0, ownBytes: 0 },
-      ...{
-        lookedMs: 0,
-        activeMs: this.#options.nowMs(),
-        openedMs: this.#options.nowMs(),
-        probedMs: Number.NEGATIVE_INFINITY,
-      },
+      ...{ lookedMs: 0, activeMs: nowMs, openedMs: nowMs, probedMs: Number.NEGATIVE_INFINITY },
       ...{ told: null, toldMs: 0, seen: [] },
     };
     this.#peers.set(id, peer);
@@ -350,6 +348,7 @@ export class PathControl {
       paths.length === 0
         ? [onlyPath(peer.remote)]
         : paths.map((settings) => resolvePath(settings, peer.remote, this.#addresses(nowMs)));
+    logPresence(this.#options.log, peer.name, (path) => peer.manager.slot(path), resolved);
     peer.manager.resolve(resolved, nowMs);
   }
 
@@ -389,6 +388,7 @@ export class PathControl {
     if (facts === null || !facts.isUp) return Number.POSITIVE_INFINITY;
     const nowMs = this.#options.nowMs();
     this.#lookAtFlow(peer, facts, nowMs);
+    for (const path of peer.manager.takeBegun()) this.#options.begins(peer.id, path);
     const before = peer.manager.first;
     const probes = peer.manager.step(this.#factsOf(peer, facts, nowMs), nowMs);
     this.#tell(peer, nowMs);

@@ -21,6 +21,7 @@ export interface PathTraffic {
   readonly lastReceivedMs: number;
 }
 
+/** Of a path over which nothing ever went. */
 export const NO_TRAFFIC: PathTraffic = {
   sentDatagrams: 0,
   sentBytes: 0,
@@ -62,6 +63,7 @@ export interface QueueSeen {
   readonly atMs: number;
 }
 
+/** `unknown`: no answer yet, or nobody asks; `dead`: answers stay out, or the kernel sends nothing over it. */
 export type PathState = 'unknown' | 'alive' | 'dead';
 
 /** Between two probes while one is late. */
@@ -95,6 +97,8 @@ const LOSS_DATAGRAMS = 500;
 const LOSS_MS = 1_000;
 /** Fewer than these may be missing for want of exactness: counts at both ends are not taken at the same moment. */
 const MISSING_LEAST = 3;
+/** Samples until what is missing is known well enough to tell more of it from. */
+const SETTLING_SAMPLES = 3;
 
 export const NO_DELIVERY: Delivery = {
   ...{ spanMs: 0, arrivedSpanMs: 0, sentDatagrams: 0, sentBytes: 0 },
@@ -118,6 +122,11 @@ interface Sample {
   readonly sentBytes: number;
   readonly arrivedDatagrams: number;
   readonly arrivedBytes: number;
+  /**
+   * The most by which what had arrived was behind what was sent, in any sample so far. Data that left between the count and its
+   * probe, or came between the probe and its answer, makes less seem to be missing, the more the busier the machines are: never more.
+   */
+  readonly missing: number;
 }
 
 export class PathHealth {
@@ -177,7 +186,7 @@ export class PathHealth {
     const first = last && this.#lossStart(last);
     if (last === undefined || first === undefined) return null;
     const sent = last.sentDatagrams - first.sentDatagrams;
-    const missing = sent - (last.arrivedDatagrams - first.arrivedDatagrams);
+    const missing = last.missing - first.missing;
     return sent <= 0 || missing < MISSING_LEAST ? 0 : Math.min(1, missing / sent);
   }
 
@@ -206,6 +215,7 @@ export class PathHealth {
     return this.#state !== 'dead' && this.#isGone(nowMs, lastReceivedMs, isOnly) && this.#die();
   }
 
+  /** Whether a probe is due. `paceMs`: as of `dueMs`. */
   isDue(nowMs: number, paceMs: number): boolean {
     return nowMs >= this.#probeDueMs(paceMs);
   }
@@ -351,9 +361,10 @@ export class PathHealth {
       this.#samples = [];
     const base = this.#samples.at(-1);
     const { sentDatagrams, sentBytes } = probe.traffic;
+    const arrivedDatagrams = believed(answer.datagrams, base?.arrivedDatagrams, base?.sentDatagrams, now.sentDatagrams);
     const sample: Sample = {
-      ...{ atMs: probe.sentMs, arrivedMs, sentDatagrams, sentBytes },
-      arrivedDatagrams: believed(answer.datagrams, base?.arrivedDatagrams, base?.sentDatagrams, now.sentDatagrams),
+      ...{ atMs: probe.sentMs, arrivedMs, sentDatagrams, sentBytes, arrivedDatagrams },
+      missing: Math.max(base?.missing ?? Number.NEGATIVE_INFINITY, sentDatagrams - arrivedDatagrams),
       arrivedBytes: believed(answer.bytes, base?.arrivedBytes, base?.sentBytes, now.sentBytes),
     };
     if (base !== undefined && probe.sentMs <= base.atMs) return NO_DELIVERY;
@@ -363,7 +374,7 @@ export class PathHealth {
 
   /** The latest sample that is old enough, and before enough datagrams, to tell loss since then. */
   #lossStart(last: Sample): Sample | undefined {
-    const old = this.#samples.filter(({ atMs }) => last.atMs - atMs < HISTORY_MS);
+    const old = this.#samples.slice(SETTLING_SAMPLES - 1).filter(({ atMs }) => last.atMs - atMs < HISTORY_MS);
     const enough = old.findLast(
       ({ atMs, sentDatagrams }) => last.atMs - atMs >= LOSS_MS && last.sentDatagrams - sentDatagrams >= LOSS_DATAGRAMS,
     );

@@ -11,9 +11,10 @@ import type { ControlMessage } from '../protocol/control-message.ts';
 import { type Candidate, choosePaths } from './path-choice.ts';
 import type { PathTraffic } from './path-health.ts';
 import { isSettled, isUsable, newSlot, noteDeath, type PathSlot, type ResolvedPath } from './path-slot.ts';
-import { StockWatch } from './path-stock.ts';
+import { cameBack, StockWatch } from './path-stock.ts';
 import { type LanePath, type LanePaths, NO_PATH, PATHS_MAX, type PathFigures, type PathMode } from './path-types.ts';
 
+/** The messages of kinds 6 and 7 (docs/extension-protocol.md). */
 export type PathProbe = Extract<ControlMessage, { kind: 'pathProbe' }>;
 export type PathAnswerMessage = Extract<ControlMessage, { kind: 'pathAnswer' }>;
 
@@ -35,6 +36,7 @@ export interface PathFacts {
   readonly keepaliveMs: number;
 }
 
+/** What configuration asks of the paths. */
 export interface PathManagerOptions {
   readonly mode: PathMode;
   /** Whether probes are only answered: nothing here needs to know more of the paths than the peer does. */
@@ -71,6 +73,7 @@ export class PathManager {
   readonly #stock: StockWatch = new StockWatch();
   #lookedMs = Number.NEGATIVE_INFINITY;
   #proofs: Map<number, number> = new Map();
+  #begun: number[] = [];
 
   constructor(options: PathManagerOptions) {
     this.#options = options;
@@ -90,6 +93,7 @@ export class PathManager {
     return this.#first;
   }
 
+  /** The path in a slot, 0 to PATHS_MAX - 1; undefined where there is none. */
   slot(path: number): PathSlot | undefined {
     return this.#slots.find((slot) => slot.path === path);
   }
@@ -99,11 +103,16 @@ export class PathManager {
     const hasWeights = paths.some(({ weight }) => weight > 1);
     const configured = paths.slice(0, PATHS_MAX).map((resolved, path) => {
       const known = this.slot(path);
-      if (known === undefined || known.isLearnt || known.name !== resolved.name)
+      if (known === undefined || known.isLearnt || known.name !== resolved.name) {
+        this.#begun.push(path);
         return newSlot(path, resolved, false, hasWeights);
+      }
       if (!isSamePath(known, resolved)) known.health.reset('unknown');
       else if (known.isPresent && !resolved.isPresent) this.#lose(known, nowMs);
-      else if (!known.isPresent && resolved.isPresent) known.health.reset('unknown');
+      else if (!known.isPresent && resolved.isPresent) {
+        known.health.reset('unknown');
+        cameBack(known, nowMs);
+      }
       return Object.assign(known, resolved);
     });
     const learnt = this.#slots.filter(({ isLearnt, path }) => isLearnt && path >= configured.length);
@@ -130,7 +139,15 @@ export class PathManager {
     slot.heardMs = nowMs;
     this.#slots = [...this.#slots.filter((other) => other.path !== path), slot];
     this.#proofs.delete(path);
+    this.#begun.push(path);
     return path;
+  }
+
+  /** Slots that have had another path since this was asked last. */
+  takeBegun(): readonly number[] {
+    const begun = this.#begun;
+    this.#begun = [];
+    return begun;
   }
 
   /** The peer's own word, or data, came from there: in mode `follow` it is answered there. */
@@ -247,6 +264,7 @@ export class PathManager {
     };
   }
 
+  /** What is known of each path, for status; in the order of preference. */
   figures(): PathFigures[] {
     return this.#slots.map(({ path, name, use, endpoint, health, rate, heardMs }) => ({
       ...{ path, name, use, endpoint, state: health.state, rttMs: health.rttMs, loss: health.loss },

@@ -1,5 +1,7 @@
-/** What of a peer's paths is new to its lanes. */
+/** What of a peer's paths is new to its lanes, and to whoever reads the log. */
+import type { Logger } from '../control/log.ts';
 import { isSameEndpoint } from '../packet/endpoint.ts';
+import type { PathSlot, ResolvedPath } from './path-slot.ts';
 import { type LanePaths, NO_PATH } from './path-types.ts';
 
 /** Path of first sendings, NO_PATH for none. */
@@ -32,4 +34,23 @@ export function hasOtherFigures(told: LanePaths | null, { mode, paths, rttMs, lo
 
 function differs(before: number, after: number): boolean {
   return Math.abs(after - before) > 0.02 * Math.max(before, after);
+}
+
+/** Says once that a path's interface or address is gone, or was never there, and once that it is back. */
+export function logPresence(
+  log: Logger,
+  peer: string,
+  slotOf: (path: number) => PathSlot | undefined,
+  resolved: readonly ResolvedPath[],
+): void {
+  for (const [path, { name, isPresent }] of resolved.entries()) {
+    const before = slotOf(path);
+    const wasPresent = before?.name === name ? before.isPresent : true;
+    if (wasPresent && !isPresent)
+      log.warn('a path cannot be used: its interface is down or not there, or has no address that fits', {
+        peer,
+        path: name,
+      });
+    if (!wasPresent && isPresent) log.info('the interface and address of a path are there', { peer, path: name });
+  }
 }

@@ -12,12 +12,15 @@ import { type LanePath, NO_PATH } from './path-types.ts';
 /** For so long what is sent goes over one path alone, ms, while it is looked for. */
 const SOLO_MS = 400;
 const RETRY_FIRST_MS = 10_000;
+/** The first trial of a path whose interface or address is back, ms after that. */
+const RETRY_BACK_MS = 2_000;
 const RETRY_MOST_MS = 60_000;
 /** A search that lasts so long asks by a handshake, ms. */
 const TRIAL_HANDSHAKE_MS = 1_000;
 /** A handshake that tries a path out has it to itself for so long, ms: longer than one may be put off (REKEY_TIMEOUT). */
 const RETRY_LASTS_MS = 6_000;
 
+/** What is known of a stock peer, as last looked at. */
 export interface StockFacts {
   readonly traffic: (path: number) => PathTraffic;
   /** As lanes have it, ms; 0 for nothing unanswered. */
@@ -84,6 +87,8 @@ export class StockWatch {
     slot.sentDatagrams = traffic.sentDatagrams;
     if (traffic.lastReceivedMs > slot.heardMs) {
       slot.heardMs = traffic.lastReceivedMs;
+      // What came before its interface went is no sign of life.
+      if (!slot.isPresent) return;
       this.#silence.heard();
       this.#live(slot, nowMs);
     }
@@ -139,6 +144,12 @@ export class StockWatch {
       return;
     }
   }
+}
+
+/** Its interface or its address is back: a handshake tries it soon. */
+export function cameBack(slot: PathSlot, nowMs: number): void {
+  slot.retryWaitMs = 0;
+  slot.retryMs = nowMs + RETRY_BACK_MS;
 }
 
 /** It is dead; a handshake tries it again. */

@@ -9,11 +9,15 @@ export const PATHS_MAX = 8;
 /** No path: the peer's endpoint as WireGuard knows it, or a source that is no path's. */
 export const NO_PATH = -1;
 
+/** Of a path's first guess. */
+export const WEIGHT_MAX = 1_000;
+
 /**
  * `follow`: answer where the peer's traffic comes from. `failover`: the first path that lives. `redundant`: all that live.
  * `weighted`: each datagram over the path on which it arrives first, by measured capacity. `lowest-latency`: the quickest that lives.
  */
-export type PathMode = 'follow' | 'failover' | 'redundant' | 'weighted' | 'lowest-latency';
+export const PATH_MODES = ['follow', 'failover', 'redundant', 'weighted', 'lowest-latency'] as const;
+export type PathMode = (typeof PATH_MODES)[number];
 
 /** A path as configuration has it. */
 export interface PathSettings {

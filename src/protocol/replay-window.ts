@@ -56,6 +56,25 @@ export function acceptCounter(
   return REPLAY_NEW;
 }
 
+/**
+ * Marks the `count` counters that follow the highest one seen, which are all new: what `acceptCounter` does for each of them.
+ *
+ * @param count 1 to REPLAY_WINDOW_USABLE
+ */
+export function acceptNext(window: Int32Array, newest: Float64Array, newestIndex: number, count: number): void {
+  const expected = newest[newestIndex];
+  advance(window, expected, expected + count - 1);
+  let low = expected | 0;
+  for (let left = count; left > 0; ) {
+    const start = low & 31;
+    const bits = Math.min(32 - start, left);
+    window[(low >>> 5) & (REPLAY_WINDOW_WORDS - 1)] |= (bits === 32 ? -1 : (1 << bits) - 1) << start;
+    low = (low + bits) | 0;
+    left -= bits;
+  }
+  newest[newestIndex] = expected + count;
+}
+
 /** Clears the blocks behind that of the newest counter up to that of `counter`. */
 function advance(window: Int32Array, expected: number, counter: number): void {
   if (counter - expected >= BLOCKS << BLOCK_BITS_LOG) {

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { EmulatorFigures } from '../../src/lab/emulator/emulator.ts';
 import { CLI } from '../../src/lab/gigatun-end.ts';
@@ -38,6 +39,15 @@ describe.skipIf(!built)(`gigatun lab${reason}`, () => {
     };
     await arrives('first');
     program.kill('SIGUSR1');
+    let sent = 0;
+    await expect
+      .poll(async () => {
+        sent += 1;
+        client.send(`cut ${sent}`, port, '127.0.0.1');
+        await setTimeout(200);
+        return came.includes(`cut ${sent}`);
+      }, PATIENCE)
+      .toBe(false);
     program.kill('SIGUSR2');
     await arrives('second');
     client.close();

@@ -12,6 +12,7 @@ import { ControlLane } from '../../src/control-lane.ts';
 import { CONTROL_ARENA_BYTES } from '../../src/control-sender.ts';
 import { checkChange } from '../../src/device-change-check.ts';
 import { DevicePeers } from '../../src/device-peers.ts';
+import { type HistorySettings, NO_HISTORY } from '../../src/history/settings.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { openPage } from '../../src/ledger/page.ts';
 import type { LaneHandle } from '../../src/native/types.ts';
@@ -82,6 +83,8 @@ class LaneBook {
   tables: Extract<LaneCommand, { type: 'routes' }> | null = null;
   /** Whom an id meant when the tables were made. */
   meant: ReadonlyMap<number, string> = new Map();
+  /** Of all peers, as they were told; null for none. */
+  readonly histories: (HistorySettings | null)[] = [];
   readonly #unanswered: number[][] = Array.from({ length: LANES }, () => []);
   readonly #nameOf: (id: number) => string;
 
@@ -90,6 +93,7 @@ class LaneBook {
   }
 
   hear(command: LaneCommand): void {
+    if (command.type === 'history') this.histories.push(command.settings);
     if (command.type === 'mark') for (const tokens of this.#unanswered) tokens.push(command.token);
     if (command.type === 'unpeer') this.peers.delete(command.peer);
     if (command.type === 'peers') for (const { peer } of command.peers) this.#meet(peer);
@@ -145,6 +149,35 @@ function open(): { readonly control: ControlLane; readonly peers: DevicePeers; r
   const book = new LaneBook((id) => formatKey(control.machine.peerPublicKey(id)));
   return { control, peers: new DevicePeers({ control, post }), book };
 }
+
+describe('histories that change in one go', () => {
+  it('first become less where they do, so that there is room for what becomes more', () => {
+    const { control, peers, book } = open();
+    const [grown, shrunk, gone, added] = PUBLIC_KEYS.slice(3) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+    const kept = (mebibytes: number): HistorySettings => ({
+      ...NO_HISTORY,
+      retransmitMs: 150,
+      ringBytes: mebibytes * 1_048_576,
+    });
+    const set = (changes: readonly PeerChange[]): (number | null)[] => {
+      book.histories.length = 0;
+      const change = { peers: [...changes] };
+      peers.apply(change, checkChange(change));
+      return book.histories.map((settings) => settings && settings.ringBytes / 1_048_576);
+    };
+    set([grown, shrunk, gone].map((publicKey, at) => ({ publicKey, history: kept([1, 60, 32][at] ?? 0) })));
+    const told = set([
+      { publicKey: grown, history: kept(60) },
+      { publicKey: added, history: kept(32) },
+      { publicKey: shrunk, history: kept(2) },
+      { publicKey: gone, remove: true },
+    ]);
+    expect(told.slice(0, 2)).toEqual([2, null]);
+    expect(told.slice(2).filter((mebibytes) => mebibytes !== 2)).toEqual([60, 32]);
+    peers.close();
+    control.close();
+  });
+});
 
 describe('the peers of a device', () => {
   it('are what a slow model says after any changes, and so are the routes of its lanes', () => {

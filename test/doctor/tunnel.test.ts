@@ -89,6 +89,20 @@ const FAULTS: readonly [string, TunnelParts, string, string, string][] = [
   ],
   ['drops before anything moved', { total: { drops: { OUT_NO_ROUTE: 2 } } }, 'drop-out-no-route', 'warn', '100.00 %'],
   [
+    'copies, which come as asked for',
+    { total: busyBooks({ drops: { IN_REPLAY: 400_000 } }), duplicates: 399_990 },
+    'drop-in-replay',
+    'note',
+    '399,990 of them of peers with histories',
+  ],
+  [
+    'more that came again than copies explain',
+    { total: busyBooks({ drops: { IN_REPLAY: 400_000 } }), duplicates: 300_000 },
+    'drop-in-replay',
+    'warn',
+    'somebody replays them',
+  ],
+  [
     'a queue that overflows',
     { process: { tunDropped: { total: 9, recent: 2 } } },
     'tun-queue',

@@ -52,6 +52,7 @@ const steps = fc.array(
     { weight: 3, arbitrary: fc.record({ type: fc.constant('wait' as const), by: fc.nat(20) }) },
     { weight: 3, arbitrary: fc.record({ type: fc.constant('report' as const), by: fc.nat(5) }) },
     fc.record({ type: fc.constant('giveUp' as const), by: fc.nat(60) }),
+    fc.record({ type: fc.constant('waive' as const), by: fc.nat(100) }),
   ),
   { maxLength: 80 },
 );
@@ -78,11 +79,16 @@ describe('a gap watch', () => {
           } else if (type === 'report') {
             expect(watch.dueMs(rules)).toBe(twin.dueMs(rules));
             expect(report(watch, nowMs, rules)).toEqual(twin.report(nowMs, rules));
+          } else if (type === 'waive') {
+            const first = Math.max(0, watch.expected - by);
+            watch.waive(first, first + (by % 7), nowMs);
+            twin.waive(first, first + (by % 7), nowMs);
           } else {
             lost += watch.giveUp(nowMs - by);
             twinLost += twin.giveUp(nowMs - by);
           }
           expect([watch.missing, watch.expected, lost]).toEqual([twin.missing.length, twin.expected, twinLost]);
+          expect(watch.unansweredSinceMs).toBe(twin.unansweredSinceMs);
           expect(watch.oldest).toBe(twin.missing[0] ?? Number.POSITIVE_INFINITY);
           expect(watch.unasked).toBe(twin.gaps.filter(({ askedMs }) => askedMs === 0).length);
         }
@@ -127,6 +133,32 @@ describe('a gap watch', () => {
     watch.fill(1);
     expect(report(watch, 10)).toEqual([]);
     expect(report(watch, 11)).toEqual([0, 2]);
+  });
+
+  it('does not ask again for what will not be sent again, which goes on missing', () => {
+    const watch = openWatch();
+    watch.advance(4, 0);
+    expect(report(watch, 1)).toEqual([0, 1, 2, 3]);
+    watch.waive(1, 3, 2);
+    expect([report(watch, 11), watch.missing]).toEqual([[0, 3], 4]);
+    expect([watch.fill(2), watch.missing]).toEqual([true, 3]);
+  });
+
+  it('knows since when nothing came of what it asked for', () => {
+    const watch = openWatch();
+    watch.advance(4, 0);
+    expect(watch.unansweredSinceMs).toBe(0);
+    report(watch, 1);
+    report(watch, 11);
+    expect(watch.unansweredSinceMs).toBe(1);
+    watch.fill(2);
+    expect(watch.unansweredSinceMs).toBe(0);
+    report(watch, 21);
+    expect(watch.unansweredSinceMs).toBe(21);
+    watch.giveUp(21);
+    watch.advance(6, 40);
+    report(watch, 41);
+    expect(watch.unansweredSinceMs).toBe(41);
   });
 
   it('leaves for the next report what one does not hold', () => {

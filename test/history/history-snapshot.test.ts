@@ -46,6 +46,28 @@ describe('the books of a peer', () => {
     expect(total.seconds).toBe(0.5);
   });
 
+  it('of a path begin anew when its slot has another path; those of all paths go on', () => {
+    const { memory, blocks } = books(2);
+    const intervals = new HistoryIntervals(memory, 2, START_MS);
+    const bookPath = (path: number, datagrams: number, atMs: number): void => {
+      for (const block of blocks) {
+        block[pathCells(path) + PATH_CELL.UDP_RX] += datagrams;
+        block[pathCells(path) + PATH_CELL.LAST_RX_MS] = atMs;
+      }
+    };
+    bookPath(0, 10, START_MS + 100);
+    bookPath(1, 100, START_MS + 100);
+    intervals.beginPath(1, START_MS + 200);
+    const before = intervals.books(START_MS + 300);
+    expect(before.pathTotals[1]).toMatchObject({ UDP_RX: 0, LAST_RX_MS: 0 });
+    expect(before.pathTotals[0]).toMatchObject({ UDP_RX: 20, LAST_RX_MS: START_MS + 100 });
+    bookPath(1, 7, START_MS + 400);
+    const { total, pathTotals, pathIntervals } = intervals.books(START_MS + 500);
+    expect(pathTotals[1]).toMatchObject({ UDP_RX: 14, LAST_RX_MS: START_MS + 400 });
+    expect(pathIntervals.map((counts) => counts[1]?.UDP_RX)).toEqual([14, 14, 14]);
+    expect(total.sums.UDP_RX).toBe(234);
+  });
+
   it('tell what was lost before and after: repeats and parity are the difference', () => {
     const { memory, blocks } = books(1);
     const intervals = new HistoryIntervals(memory, 1, 0);
@@ -160,12 +182,12 @@ describe('the status of histories', () => {
 
   it('reads as agreed', () => {
     expect(historyLines(status)).toEqual([
-      '              UDP_TX  UDP_TX_UNIQ  UDP_RX  UDP_RX_UNIQ  loss before    after',
+      '              UDP_TX  UDP_TX_UNIQ  UDP_RX  UDP_RX_UNIQ  datagrams lost before    after',
       ...Array.from(
         { length: 3 },
-        () => '  last 4.5 s   3,000        2,000       0            0      1.000 %  0.001 %',
+        () => '  last 4.5 s   3,000        2,000       0            0                1.000 %  0.001 %',
       ),
-      '  in all       3,000        2,000       0            0      1.000 %  0.001 %',
+      '  in all       3,000        2,000       0            0                1.000 %  0.001 %',
       '  sent: 1,234 repeats',
       '  received: 200,000 expected',
       '  missing: 2,100 for a while, 100 came late, 1,999 repeated, 1 lost',
@@ -179,7 +201,7 @@ describe('the status of histories', () => {
   });
 
   it('tells every count that the books have, but for times and levels', () => {
-    const untold = ['CELLS', 'REPAIR_MS', 'REORDER_MAX', 'RING_BYTES'];
+    const untold = ['CELLS', 'REPAIR_MS', 'RING_BYTES'];
     const cells = Object.keys(HISTORY_CELL).filter((name) => !untold.includes(name));
     expect([...TOLD_COUNTS].sort()).toEqual(cells.sort());
   });

@@ -16,6 +16,11 @@ interface Message {
   readonly isAuthentic: boolean;
 }
 
+/** Authentic messages one behind the other. */
+function sequenceOf(keypair: number, first: number, count: number): Message[] {
+  return Array.from({ length: count }, (_, place) => ({ keypair, counter: first + place, isAuthentic: true }));
+}
+
 /** Records a batch; says which messages were fresh. */
 function record(lane: FakeLane, keypairs: readonly LaneKeypair[], messages: readonly Message[]): boolean[] {
   const batch = new InboundBatch();
@@ -43,7 +48,11 @@ describe('the RX history', () => {
   it('finds fresh what a slow twin does, in batches on two lanes that share the keypairs', () => {
     const counter = fc.oneof(fc.nat(20), fc.nat(30_000), fc.integer({ min: 2 ** 40, max: 2 ** 40 + 100 }));
     const message = fc.record({ keypair: fc.nat(1), counter, isAuthentic: fc.boolean() });
-    const batches = fc.array(fc.tuple(fc.nat(1), fc.array(message, { maxLength: 30 })), { maxLength: 8 });
+    const some = fc.array(message, { maxLength: 30 });
+    const sequence = fc
+      .tuple(fc.nat(1), fc.nat(8), fc.constantFrom(20, 40))
+      .map(([keypair, start, count]) => sequenceOf(keypair, start * 20, count));
+    const batches = fc.array(fc.tuple(fc.nat(1), fc.oneof(some, sequence)), { maxLength: 12 });
     fc.assert(
       fc.property(batches, (all) => {
         const { lanes, keypairs } = openLanes(2);

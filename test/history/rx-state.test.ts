@@ -12,20 +12,47 @@ function open(options: ConstructorParameters<typeof HistoryLane>[0] = {}): { lan
 
 describe('what is missing', () => {
   it('is asked for at once when three newer ones came, and again while it is missing', () => {
-    const { lane, keypair } = open();
+    const { lane, keypair } = open({ settings: { retransmitMs: 1_000 } });
     const startMs = lane.addon.nowMs;
     lane.record(keypair, [0, 1, 3, 4, 5]);
-    lane.pass(60);
+    lane.pass(25);
     expect(lane.reports.map(({ atMs, index, counters }) => [atMs - startMs, index, counters])).toEqual([
       [0, 1_000, [2]],
       [24, 1_000, [2]],
-      [48, 1_000, [2]],
     ]);
     expect(lane.record(keypair, [2])).toEqual([true]);
     lane.pass(1_000);
-    expect(lane.reports.length).toBe(3);
-    expect(lane.cells()).toEqual({ EXPECTED: 6, MISSED: 1, FILLED_REPEAT: 1, GAPS_TX: 3, REPAIR_MS: 60 });
+    expect(lane.reports.length).toBe(2);
+    expect(lane.cells()).toEqual({ EXPECTED: 6, MISSED: 1, FILLED_REPEAT: 1, GAPS_TX: 2, REPAIR_MS: 25 });
     expect(lane.count('REPAIRED_RX')).toBe(1);
+  });
+
+  it('is asked for ever more often while nothing comes of it, each 2 ms in the end', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 1_000 } });
+    const startMs = lane.addon.nowMs;
+    lane.record(keypair, [0, 1, 3, 4, 5]);
+    lane.pass(73);
+    const times = lane.reports.map(({ atMs }) => Math.round(atMs - startMs));
+    expect(times).toEqual([0, 24, 30, 36, 42, 48, 50, 52, 54, 56, 58, 60, 62, 64, 66, 68, 70, 72]);
+  });
+
+  it('is asked for six times at least while a repeat may be of use, if the round trip is long', () => {
+    const { lane, keypair } = open({ paths: { rttMs: 90 } });
+    lane.record(keypair, [0, 1, 3, 4, 5]);
+    lane.pass(60);
+    expect(lane.reports.length).toBe(7);
+  });
+
+  it('is asked for once a round trip when little comes: more is a share of the bytes that came', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 10_000 } });
+    const startMs = lane.addon.nowMs;
+    lane.record(keypair, [0, 1, 3, 4, 5]);
+    lane.pass(5_000);
+    const many = lane.reports.filter(({ atMs }) => atMs - startMs < 1_000).length;
+    const last = lane.reports.slice(-3).map(({ atMs }) => atMs);
+    expect(many).toBeGreaterThan(200);
+    expect(many).toBeLessThan(500);
+    expect(last.slice(1).map((atMs, at) => Math.round(atMs - (last[at] ?? 0)))).toEqual([24, 24]);
   });
 
   it('is asked for after a millisecond when fewer newer ones came', () => {
@@ -60,9 +87,10 @@ describe('what is missing', () => {
   });
 
   it('is not asked for where the peer would not understand, or nothing is repeated; and is delivered whenever it comes', () => {
+    const inOrder = 'tcp' as const;
     for (const options of [
-      { settings: { retransmitMs: 0 } },
-      { paths: { knows: { gaps: false, paths: true, parity: false } }, settings: { retransmitMs: 0 } },
+      { settings: { retransmitMs: 0, inOrder } },
+      { paths: { knows: { gaps: false, paths: true, parity: false } }, settings: { retransmitMs: 0, inOrder } },
     ]) {
       const { lane, keypair } = open(options);
       lane.record(keypair, [0, 2, 3, 4]);
@@ -180,22 +208,48 @@ describe('a lane beside others', () => {
   });
 });
 
+describe('a peer that merely brought paths', () => {
+  it('is worth no list of what it lacks: what is lost shows when the replay window leaves it behind', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 0 } });
+    expect(lane.record(keypair, [0, 5, 3])).toEqual([true, true, true]);
+    expect(lane.history.rx.watchOf(keypair)).toBeNull();
+    lane.record(keypair, [8_192 + 63]);
+    expect(lane.cells()).toMatchObject({ EXPECTED: 8_256, LOST: 61 });
+  });
+
+  it('is watched from when more is asked for on, and no more when that ends', () => {
+    const { lane, keypair } = open({ settings: { retransmitMs: 0 } });
+    lane.record(keypair, [0, 5]);
+    lane.set({ retransmitMs: 150 });
+    lane.record(keypair, [8]);
+    expect(lane.history.rx.watchOf(keypair)).toMatchObject({ missing: 2, floor: 6 });
+    lane.set({ retransmitMs: 0 });
+    expect([lane.cell('LOST'), lane.history.rx.watchOf(keypair)]).toEqual([2, null]);
+    lane.record(keypair, [20]);
+    lane.set({ retransmitMs: 150 });
+    lane.record(keypair, [22]);
+    expect(lane.history.rx.watchOf(keypair)?.missing).toBe(1);
+  });
+});
+
 describe('the books', () => {
   it('balance: what was missed was filled, or lost, or is missing still, whatever comes', () => {
     const arrival = fc.oneof(
-      { weight: 8, arbitrary: fc.nat(12).map((ahead) => ({ ahead, waitMs: 0 })) },
-      fc.record({ ahead: fc.integer({ min: -60, max: 20 }), waitMs: fc.nat(30) }),
-      fc.record({ ahead: fc.constantFrom(9_000, 2 ** 40), waitMs: fc.nat(300) }),
+      { weight: 8, arbitrary: fc.nat(12).map((ahead) => ({ ahead, count: 1, waitMs: 0 })) },
+      fc.record({ ahead: fc.constantFrom(1, 1, 3), count: fc.integer({ min: 2, max: 90 }), waitMs: fc.nat(3) }),
+      fc.record({ ahead: fc.integer({ min: -60, max: 20 }), count: fc.constant(1), waitMs: fc.nat(30) }),
+      fc.record({ ahead: fc.constantFrom(9_000, 2 ** 40), count: fc.constant(1), waitMs: fc.nat(300) }),
     );
     fc.assert(
       fc.property(fc.array(arrival, { maxLength: 120 }), (arrivals) => {
         const { lane, keypair } = open();
         let newest = 0;
         let fresh = 0;
-        for (const { ahead, waitMs } of arrivals) {
-          const counter = Math.max(0, newest + ahead);
-          fresh += lane.record(keypair, [counter])[0] ? 1 : 0;
-          newest = Math.max(newest, counter);
+        for (const { ahead, count, waitMs } of arrivals) {
+          const first = Math.max(0, newest + ahead);
+          const counters = Array.from({ length: count }, (_, place) => first + place);
+          fresh += lane.record(keypair, counters).filter(Boolean).length;
+          newest = Math.max(newest, first + count - 1);
           lane.pass(waitMs);
         }
         const filled = lane.cell('FILLED_LATE') + lane.cell('FILLED_REPEAT');

@@ -1,98 +1,21 @@
 /**
- * Two links between the same ends, one of which has both as paths. A link is cut (what comes over it is dropped at both
- * ends, and nobody is told) and mended while numbered packets flow; the peer is gigatun, which follows, or wireguard-go.
- *
- *     a: 10.77.0.1 --TUN--[10.99.0.1]== veth  ==[10.99.0.2]--TUN-- b: 10.77.0.2
- *                         [10.99.1.1]== veth1 ==[10.99.1.2]
+ * Two paths, one of which is cut (what comes over it is dropped at both ends, and nobody is told) and mended while numbered
+ * packets flow; the peer is gigatun, which follows, or wireguard-go. The links are drawn in test/support/two-paths.ts.
  */
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { ControlClient } from '../../src/control/control-client.ts';
-import { readStatus } from '../../src/control/status-reader.ts';
-import { GigatunEnd, openGigatun } from '../../src/lab/gigatun-end.ts';
-import type { Lab } from '../../src/lab/namespaces.ts';
-import { innerRoute, type Pair, planPair, reverseRoute, type TunnelEnd } from '../../src/lab/pair.ts';
-import { waitForEcho } from '../../src/lab/ping.ts';
-import { openWireguardGo } from '../../src/lab/wireguard-go-end.ts';
-import { eventually } from '../support/netns-traffic.ts';
+import { GigatunEnd } from '../../src/lab/gigatun-end.ts';
+import { innerRoute, reverseRoute } from '../../src/lab/pair.ts';
 import { tunnelSuite } from '../support/tunnel-needs.ts';
-import { openScene, type Scene } from '../support/tunnel-scene.ts';
 import { Stream } from '../support/tunnel-traffic.ts';
+import { expectPaths, openTwoPaths, setCut, type TwoPaths } from '../support/two-paths.ts';
 
 const WAIT_MS = 20_000;
 const PACKETS_PER_SECOND = 500;
 const LENGTHS = [200, 1_200] as const;
-const PATHS = [
-  'Path = near endpoint=10.99.0.2:51820 local=10.99.0.1',
-  'Path = far endpoint=10.99.1.2:51820 local=veth1',
-] as const;
-
-interface Site extends Scene {
-  readonly pair: Pair;
-  readonly a: GigatunEnd;
-  readonly b: TunnelEnd;
-}
-
-async function open(peer: 'gigatun' | 'wireguard-go', mode: 'failover' | 'redundant'): Promise<Site> {
-  return await openScene<Omit<Site, keyof Scene>>(async (lab: Lab, onClose) => {
-    const pair = planPair(lab, {});
-    lab.connect(pair.a.namespace, pair.b.namespace, { subnet: 1, device: 'veth1' });
-    const settings = { peerSettings: [...PATHS, `PathMode = ${mode}`] };
-    const b = peer === 'gigatun' ? await openGigatun(lab, pair.b) : await openWireguardGo(lab, pair.b);
-    onClose(() => b.close());
-    const a = await openGigatun(lab, pair.a, settings);
-    onClose(() => a.close());
-    await waitForEcho(innerRoute(pair, 4), WAIT_MS);
-    return { pair, a, b };
-  });
-}
-
-/** Drops what comes over a link, or takes it again; both ends. */
-function setCut({ pair }: Site, device: string, isCut: boolean): void {
-  for (const { namespace } of [pair.a, pair.b]) {
-    const rules = [
-      'add table netdev cut',
-      'delete table netdev cut',
-      'add table netdev cut',
-      `add chain netdev cut in { type filter hook ingress device ${device} priority 0; }`,
-      ...(isCut ? ['add rule netdev cut in drop'] : []),
-    ];
-    namespace.runSync(['nft', '-f', '-'], `${rules.join('\n')}\n`);
-  }
-}
-
-async function pathsOf({ lab, a }: Site): Promise<string[]> {
-  const client = await ControlClient.connect(join(lab.directory, `run-${a.plan.device}`), a.plan.device);
-  try {
-    const { peers } = readStatus(await client.call('status'));
-    return peers.flatMap(
-      ({ history }) => history?.paths.map(({ name, state, use }) => `${name} ${state} ${use}`) ?? [],
-    );
-  } finally {
-    client.close();
-  }
-}
-
-/** A path to a stock peer is tried again after 10 s, and after ever more. */
-const PATIENCE_MS = 75_000;
-
-async function expectPaths(site: Site, ...expected: string[]): Promise<void> {
-  let seen: string[] = [];
-  await eventually(
-    `paths ${expected.join(', ')}`,
-    async () => {
-      seen = await pathsOf(site);
-      return expected.every((path) => seen.includes(path));
-    },
-    PATIENCE_MS,
-  ).catch((error: unknown) => {
-    throw new Error(`paths are ${seen.join(', ')}\n${site.a.log()}`, { cause: error });
-  });
-}
 
 /** `gigatun show --json` tells of both paths at both ends: of the one that has them, and of the one that learnt them. */
-async function expectShown({ a, b }: Site): Promise<void> {
+async function expectShown({ a, b }: TwoPaths): Promise<void> {
   expect(b).toBeInstanceOf(GigatunEnd);
   const told = [await a.showJson(), await (b as GigatunEnd).showJson()];
   const used = { state: 'alive', total: { UDP_TX: expect.any(Number), UDP_RX: expect.any(Number) } };
@@ -109,12 +32,12 @@ async function expectShown({ a, b }: Site): Promise<void> {
 tunnelSuite('two paths', ['nft', 'ping', 'wg', 'wireguard-go'], () => {
   describe.for(['gigatun', 'wireguard-go'] as const)('to %s', (peer) => {
     it('redundant: no packet is lost when either is cut, and it comes back', { timeout: 60_000 }, async () => {
-      await using site = await open(peer, 'redundant');
+      await using site = await openTwoPaths({ peer, mode: 'redundant' });
       const load = { packetsPerSecond: PACKETS_PER_SECOND, lengths: LENGTHS };
       const stream = await Stream.start(innerRoute(site.pair, 4), load);
       await stream.arrivals(100, WAIT_MS);
       await delay(1_000);
-      for (const device of ['veth', 'veth1']) {
+      for (const device of ['veth', 'veth1'] as const) {
         setCut(site, device, true);
         await delay(2_000);
         setCut(site, device, false);
@@ -126,7 +49,7 @@ tunnelSuite('two paths', ['nft', 'ping', 'wg', 'wireguard-go'], () => {
     });
 
     it('failover: goes over to the other within a second, and back by itself', { timeout: 60_000 }, async () => {
-      await using site = await open(peer, 'failover');
+      await using site = await openTwoPaths({ peer, mode: 'failover' });
       const load = { packetsPerSecond: PACKETS_PER_SECOND, lengths: LENGTHS };
       const there = await Stream.start(innerRoute(site.pair, 4), load);
       const back = await Stream.start(reverseRoute(site.pair, 4), load);

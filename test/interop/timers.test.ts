@@ -94,6 +94,8 @@ tunnelSuite('in real time', NEEDS, () => {
     await using capture = await OuterCapture.start(pair.link[0]);
     // The first initiation may come before b is there.
     await waitForEcho(innerRoute(pair, 4), 12_000);
+    // tcpdump tells in order: when it has told of data, it has told of all handshakes that came before.
+    await capture.waitFor('data', A, 1, LATE_MS);
     const initiations = capture.sent('initiation', A).length;
     expectQuietBefore(capture, await nextKeepalive(capture, intervalMs), intervalMs);
     // Data the other way counts as well.

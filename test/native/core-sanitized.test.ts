@@ -71,7 +71,7 @@ describe('the core under sanitizers', () => {
     const { status, stdout, stderr } = spawnSync(program, { encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout.trim().split('\n')).toEqual(
-      ['arena', 'checksum', 'books', 'keys', 'wait', 'tun', 'udp', 'crypt', 'process', 'accumulate'].map(
+      ['arena', 'checksum', 'books', 'keys', 'wait', 'tun', 'udp', 'crypt', 'process', 'accumulate', 'handshake'].map(
         (name) => `ok ${name}`,
       ),
     );

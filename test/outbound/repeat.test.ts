@@ -120,8 +120,21 @@ describe('what is missing', () => {
       lane.addon.nowMs += 4;
       return report([0, 1]).length;
     });
-    expect(sent.slice(0, 5)).toEqual([1, 0, 1, 0, 1]);
+    expect(sent.slice(0, 5)).toEqual([1, 0, 0, 0, 1]);
     expect(sent.reduce((sum, each) => sum + each, 0)).toBe(REPEATS_MAX);
+  });
+
+  it('is not sent more often to who asks for one range and another in turns, on either keypair', () => {
+    give({ retransmitBudget: 100 });
+    send(8);
+    peer.current = lane.addKeypair(peer, { id: 8, localIndex: 1_008, remoteIndex: 2_008 });
+    send(8);
+    for (let step = 0; step < 140; step += 1) {
+      lane.addon.nowMs += 1;
+      reportGaps(lane, peer, [[step % 4 < 2 ? 0 : 4, 4]], step % 2 === 0 ? 2_008 : 2_000);
+    }
+    // Sixteen datagrams, each once in 0.9 round trips of 20 ms: on every fourth step, so after 20 ms.
+    expect(lane.count('REPEATS_TX')).toBe(16 * 7);
   });
 
   it('is not sent again when it would come too late', () => {

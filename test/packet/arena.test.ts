@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import {
   ACCUMULATE,
   ENDPOINT,
+  HANDSHAKE,
+  HANDSHAKE_KEYS,
   SEAL,
   TUN_READ,
   TUN_WRITE,
@@ -29,6 +31,9 @@ function regionsOf(arena: Arena): [string, number, number][] {
     ['writes', arena.writes, LIMIT.WRITES * TUN_WRITE.WORDS * 4],
     ['pieces', arena.pieces, LIMIT.PIECES * 8],
     ['accumulates', arena.accumulates, LIMIT.ACCUMULATES * ACCUMULATE.WORDS * 4],
+    ['handshakes', arena.handshakes, LIMIT.HANDSHAKES * HANDSHAKE.WORDS * 4],
+    ['cookies', arena.cookies, LIMIT.HANDSHAKES * HANDSHAKE.WORDS * 4],
+    ['handshakeKeys', arena.handshakeKeys, HANDSHAKE_KEYS.WORDS * 4],
     ['segmentHeaders', arena.segmentHeaders, arena.segmentHeadersLength],
     ['tunIn', arena.tunIn, arena.tunInLength],
     ['udpOut', arena.udpOut, arena.udpOutLength],

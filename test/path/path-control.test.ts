@@ -1,5 +1,6 @@
 /** The control lane's part of paths, with a clock and lanes that are made up. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { NO_HISTORY } from '../../src/history/settings.ts';
 import type { Endpoint } from '../../src/packet/endpoint.ts';
 import { PathControl } from '../../src/path/path-control.ts';
 import { NO_PATH } from '../../src/path/path-types.ts';
@@ -12,6 +13,22 @@ const STRANGER_MS = 600_000;
 describe('PathControl', () => {
   afterEach(() => {
     vi.useRealTimers();
+  });
+
+  it('says when a slot has another path: its books are of that alone', () => {
+    vi.useFakeTimers();
+    const end = new End();
+    const path = { localAddress: null, localInterface: null, endpoint: null, weight: 1, isBackup: false };
+    const configure = (...names: string[]): number[] => {
+      end.begun.length = 0;
+      const paths = names.map((name) => ({ ...path, name }));
+      end.control.configure(PEER, 'peer', { ...NO_HISTORY, paths });
+      return end.begun;
+    };
+    expect(configure('near', 'far')).toEqual([0, 1]);
+    expect(configure('near', 'far')).toEqual([]);
+    expect(configure('far')).toEqual([0]);
+    end.control.close();
   });
 
   it('keeps histories of a peer that probes, and forgets them when it has not done so for long', () => {
@@ -48,8 +65,10 @@ describe('PathControl', () => {
 class End {
   nowMs = 1_000_000;
   readonly commands: LaneCommand[] = [];
+  readonly begun: number[] = [];
   readonly control: PathControl = new PathControl({
     lanes: 1,
+    begins: (_, path) => this.begun.push(path),
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     nowMs: () => this.nowMs,
     peer: () => ({

@@ -19,6 +19,7 @@ import { SymmetricState } from '../../src/protocol/symmetric-state.ts';
 import { importKeyPair, sharedSecret } from '../../src/protocol/x25519.ts';
 import { type ReferenceCipher, type ReferenceKeys, referenceHandshake } from '../reference/noise-ikpsk2.ts';
 import { fromHex, loadVectors, toHex, vectorsArePresent, vectorTitle } from '../vectors/load.ts';
+import type { NoiseVector } from '../vectors/noise-vector.ts';
 
 /** Noise revision 34, sections 12.3 and 12.4. */
 function nonceOf(n: bigint, littleEndian: boolean): Uint8Array {
@@ -113,17 +114,6 @@ describe.each(['chacha20-poly1305', 'aes-256-gcm'] as const)('Noise with %s', (c
     );
   });
 });
-
-interface NoiseVector {
-  readonly init_prologue: string;
-  readonly init_psks: readonly string[];
-  readonly init_static: string;
-  readonly init_ephemeral: string;
-  readonly resp_static: string;
-  readonly resp_ephemeral: string;
-  readonly handshake_hash: string;
-  readonly messages: readonly { readonly payload: string; readonly ciphertext: string }[];
-}
 
 describe.skipIf(!vectorsArePresent)(vectorTitle('The reference'), () => {
   it('gives the public vector of ChaChaPoly', () => {

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { REJECT_AFTER_MESSAGES } from '../../src/protocol/constants.ts';
 import {
   acceptCounter,
+  acceptNext,
   REPLAY_DUPLICATE as DUPLICATE,
   REPLAY_NEW as NEW,
   REPLAY_WINDOW_USABLE,
@@ -134,6 +135,28 @@ describe('The replay window', () => {
       ]);
       expect(answers.every(([once, again]) => once === NEW && again === DUPLICATE)).toBe(true);
     }
+  });
+
+  it('takes many that follow at once as it does one after another', () => {
+    const runs = fc.array(fc.tuple(fc.nat(200), fc.integer({ min: 1, max: 600 })), { minLength: 1, maxLength: 40 });
+    const starts = fc.constantFrom(0, 1, 63, 8191, 2 ** 31 - 300, 2 ** 32 - 300, 2 ** 45);
+    fc.assert(
+      fc.property(starts, runs, (start, list) => {
+        const [one, other] = [new Window(), new Window()];
+        for (const window of [one, other]) {
+          window.words.fill(-1);
+          window.accept(start);
+        }
+        for (const [gap, count] of list) {
+          const newest = (one.newest[1] ?? 0) + gap;
+          expect([one.accept(newest), other.accept(newest)]).toEqual([NEW, NEW]);
+          for (let place = 1; place <= count; place += 1) one.accept(newest + place);
+          acceptNext(other.words, other.newest, 1, count);
+          expect(other.newest).toEqual(one.newest);
+          expect(other.words).toEqual(one.words);
+        }
+      }),
+    );
   });
 
   it('takes each of the counters within reach once, in whatever order they come', () => {

@@ -21,6 +21,8 @@ export class ReferenceGapWatch {
   /** Counters that may be added: 64 more each ms. */
   #room = GAPS_MAX;
   #roomMs = 0;
+  /** Since when nothing came of what was asked for; 0: something did. */
+  unansweredSinceMs = 0;
 
   constructor(expected: number) {
     this.expected = expected;
@@ -52,8 +54,17 @@ export class ReferenceGapWatch {
   fill(counter: number): Gap | undefined {
     const found = this.gaps.find((gap) => gap.counter === counter);
     if (found !== undefined) found.isFilled = true;
+    if (found !== undefined && found.askedMs > 0) this.unansweredSinceMs = 0;
     this.#entries = this.#trimmed(this.#entries);
     return found;
+  }
+
+  waive(first: number, end: number, nowMs: number): void {
+    this.unansweredSinceMs = 0;
+    for (const gap of this.gaps.filter(({ counter }) => counter >= first && counter < end)) {
+      if (gap.askedMs === 0) gap.firstAskedMs = nowMs;
+      gap.askedMs = Number.POSITIVE_INFINITY;
+    }
   }
 
   giveUp(untilMs: number): number {
@@ -75,6 +86,7 @@ export class ReferenceGapWatch {
 
   /** The counters that a report asks for now. */
   report(nowMs: number, rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number[] {
+    const wasAsked = this.gaps.some(({ askedMs }) => askedMs > 0);
     const due = this.gaps.filter((gap) => this.#dueMs(gap, rules) <= nowMs);
     const asked: number[] = [];
     let ranges = 0;
@@ -87,6 +99,7 @@ export class ReferenceGapWatch {
       if (gap.askedMs === 0) gap.firstAskedMs = nowMs;
       gap.askedMs = nowMs;
     }
+    if (asked.length > 0 && (!wasAsked || this.unansweredSinceMs === 0)) this.unansweredSinceMs = nowMs;
     return asked;
   }
 

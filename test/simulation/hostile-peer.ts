@@ -86,6 +86,7 @@ export class HostilePeer {
       wantHandshake: () => {},
       rest: () => {},
       booked: () => undefined,
+      begins: () => {},
       post: (command) => this.#obey(command),
     });
   }

@@ -4,11 +4,15 @@
  * and pads but does not encrypt, so that what was sealed can be read; its tag depends on key, nonce and bytes, so that
  * `unseal` takes what a peer's `seal` made and nothing else. The clock stands still until a test moves it.
  */
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { ACTIVITY } from '../../src/ledger/catalog.ts';
 import {
   ACCUMULATE,
   BOOKS,
   ENDPOINT,
+  HANDSHAKE,
+  HANDSHAKE_KEYS,
+  MACS,
   SEAL,
   TUN_READ,
   TUN_WRITE,
@@ -28,6 +32,9 @@ import type {
   UdpOpened,
 } from '../../src/native/types.ts';
 import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/packet/endpoint.ts';
+import { mac } from '../../src/protocol/hash.ts';
+import { hasValidMac1, hasValidMac2, mac1Of } from '../../src/protocol/mac.ts';
+import { encodeCookieReply } from '../../src/protocol/messages.ts';
 import { slowProduct } from '../reference/galois.ts';
 import { checksumField, onesSum } from '../reference/internet-checksum.ts';
 import { concat } from '../reference/ip.ts';
@@ -69,6 +76,12 @@ export interface UdpArrival {
   readonly source: Endpoint | null;
   /** Of the outer header; -1 where the kernel does not say, as when left out. */
   readonly trafficClass?: number;
+}
+
+interface FakeHandshake {
+  readonly at: number;
+  readonly source: Uint8Array;
+  readonly message: Uint8Array;
 }
 
 const HANDLE = {} as LaneHandle;
@@ -257,6 +270,32 @@ export class FakeAddon implements Addon {
     for (const at of all) this.#addProduct(at);
   }
 
+  checkMacs(_handle: LaneHandle, descriptors: number, count: number, keys: number, next: number): void {
+    this.#enter(this.books[BOOKS.ACTIVITY], next);
+    for (const { at, message, source } of this.#handshakes(descriptors, count, keys)) {
+      const hasMac1 = hasValidMac1(message, this.#handshakeKey(keys, HANDSHAKE_KEYS.MAC1, 32));
+      const cookie = mac(this.#handshakeKey(keys, HANDSHAKE_KEYS.SECRET, 32), source);
+      const hasMac2 = hasMac1 && message.subarray(-16).some((byte) => byte !== 0) && hasValidMac2(message, cookie);
+      this.words[at + HANDSHAKE.RESULT] = (hasMac1 ? MACS.MAC1 : 0) | (hasMac2 ? MACS.MAC2 : 0);
+    }
+  }
+
+  sealCookies(_handle: LaneHandle, descriptors: number, count: number, keys: number, next: number): void {
+    this.#enter(this.books[BOOKS.ACTIVITY], next);
+    for (const { at, message, source } of this.#handshakes(descriptors, count, keys)) {
+      const nonce = this.#handshakeKey(keys, HANDSHAKE_KEYS.NONCE, 24);
+      const cookie = mac(this.#handshakeKey(keys, HANDSHAKE_KEYS.SECRET, 32), source);
+      const key = this.#handshakeKey(keys, HANDSHAKE_KEYS.SEALING, 32);
+      const sealed = xchacha20poly1305(key, nonce, mac1Of(message)).encrypt(cookie);
+      const sender = new DataView(message.buffer).getInt32(4, true);
+      const out = this.words[at + HANDSHAKE.OUT_OFFSET];
+      this.#check(out, 64);
+      this.bytes.set(encodeCookieReply(sender, nonce, sealed), out);
+      const counting = new DataView(this.bytes.buffer, keys + HANDSHAKE_KEYS.NONCE * 4 + 16, 8);
+      counting.setBigUint64(0, counting.getBigUint64(0, true) + 1n, true);
+    }
+  }
+
   setKey(_handle: LaneHandle, slot: number, ...[key, cipher]: SetKeyArguments): void {
     this.keys.delete(slot);
     this.ciphers.delete(slot);
@@ -290,6 +329,25 @@ export class FakeAddon implements Addon {
   #checkColumn(offset: number, count: number, words: number): void {
     if (count > BATCH_MAX || offset % 4 !== 0) throw new RangeError('a wrong column of descriptors');
     this.#check(offset, count * words * 4);
+  }
+
+  #handshakeKey(keys: number, word: number, length: number): Uint8Array {
+    return this.bytes.slice(keys + word * 4, keys + word * 4 + length);
+  }
+
+  /** Descriptors by their word, each message, and what the cookie of its source is made of. */
+  #handshakes(descriptors: number, count: number, keys: number): FakeHandshake[] {
+    this.#checkColumn(descriptors, count, HANDSHAKE.WORDS);
+    this.#check(keys, HANDSHAKE_KEYS.WORDS * 4);
+    return Array.from({ length: count }, (_, number) => {
+      const at = (descriptors >> 2) + number * HANDSHAKE.WORDS;
+      const [offset, length, endpoint] = this.words.subarray(at, at + HANDSHAKE.WORDS);
+      if (length !== 148 && length !== 92) throw new RangeError('a wrong length');
+      this.#check(offset, length);
+      this.#check(endpoint, ENDPOINT.WORDS * 4);
+      const source = this.bytes.slice(endpoint, endpoint + ENDPOINT.SCOPE * 4);
+      return { at, source, message: this.bytes.slice(offset, offset + length) };
+    });
   }
 
   #gather(descriptor: number): TunWrite {

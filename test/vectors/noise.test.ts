@@ -16,19 +16,7 @@ import {
 import { SymmetricState } from '../../src/protocol/symmetric-state.ts';
 import { importKeyPair, sharedSecret } from '../../src/protocol/x25519.ts';
 import { fromHex, loadVectors, toHex, vectorsArePresent, vectorTitle } from './load.ts';
-
-interface NoiseVector {
-  readonly protocol_name: string;
-  readonly init_prologue: string;
-  readonly init_psks: readonly string[];
-  readonly init_static: string;
-  readonly init_ephemeral: string;
-  readonly init_remote_static: string;
-  readonly resp_static: string;
-  readonly resp_ephemeral: string;
-  readonly handshake_hash: string;
-  readonly messages: readonly { readonly payload: string; readonly ciphertext: string }[];
-}
+import type { NoiseVector } from './noise-vector.ts';
 
 describe.skipIf(!vectorsArePresent)(vectorTitle('Noise_IKpsk2 against the public vector'), () => {
   for (const vector of loadVectors<NoiseVector[]>('noise-ikpsk2.json', [])) {

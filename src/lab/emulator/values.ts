@@ -12,10 +12,12 @@ export const readMs: ValueReader<number> = (text) => {
   return ms === null ? bad('a time', text, 'as in 20ms, 1.5s, 500us') : { ok: true, value: ms };
 };
 
-/** A share of all, 0 to 1: `1%`, `0.01`. */
+/** A share of all, 0 to 1: `1%`, `0.01`. A bare 1 is none, for who writes it means a hundredth. */
 export const readShare: ValueReader<number> = (text) => {
   const share = parseShare(text);
-  return share === null ? bad('a share from 0 to 100%', text, 'as in 1%, 0.5% or 0.01') : { ok: true, value: share };
+  return share === null
+    ? bad('a share from 0 to 100%', text, 'as in 1%, 0.5% or 0.01; 1 and more need a %')
+    : { ok: true, value: share };
 };
 
 /** Bits per second: `100mbit`, `1gbit`, `512kbit`. */
@@ -54,8 +56,8 @@ function parseMs(text: string): number | null {
 function parseShare(text: string): number | null {
   const [, number, percent] = /^(\d+(?:\.\d+)?)\s*(%)?$/.exec(text.trim()) ?? [];
   if (number === undefined) return null;
-  const share = percent === undefined ? Number(number) : Number(number) / 100;
-  return share <= 1 ? share : null;
+  if (percent === undefined) return Number(number) < 1 ? Number(number) : null;
+  return Number(number) <= 100 ? Number(number) / 100 : null;
 }
 
 function bad(expected: string, text: string, hint: string): Reading<never> {

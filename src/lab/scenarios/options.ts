@@ -10,7 +10,7 @@ with and without histories, and wireguard-go. Ends by itself; all of it takes ab
 
   --only A,B          scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')} (default all)
   --subjects A,B      only subjects whose names hold one of these texts
-  --rounds N          rounds, interleaved, whose medians are told (default 1; the scenario 'idle' has 5)
+  --rounds N          rounds, interleaved, whose medians are told (default 1; the scenario 'idle' has 9)
   --time N            percent of each load's time, 10 to 400 (default 100)
   --stats             print the ledger of gigatun's ends after each subject
   --json              print JSON instead of Markdown

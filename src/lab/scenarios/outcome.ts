@@ -38,18 +38,38 @@ export function judge(scenario: Scenario, outcome: Outcome): Verdict[] {
 
 /** Median of a figure over the rounds; NaN where it was not measured. */
 export function figureOf(outcome: Outcome, subject: string, load: number, figure: Expectation['figure']): number {
-  const samples = outcome.subjects.find(({ name }) => name === subject)?.loads[load] ?? [];
-  const values = samples.map((sample) => sampleValue(sample, figure)).filter((value) => !Number.isNaN(value));
+  const values = valuesOf(outcome, subject, load, figure);
   // Duplicates and losses must not be in any round.
   return figure === 'duplicates' || figure === 'lost'
     ? Math.max(...values, values.length === 0 ? Number.NaN : 0)
     : median(values);
 }
 
+/**
+ * Median of one subject's figure as a multiple of another's of the same round: a machine's speed drifts, but less from one subject
+ * to the next than from round to round. Where a round failed for one of them, the ratio of medians.
+ */
+export function ratioOf(
+  outcome: Outcome,
+  subject: string,
+  other: string,
+  load: number,
+  figure: Expectation['figure'],
+): number {
+  const [own, others] = [valuesOf(outcome, subject, load, figure), valuesOf(outcome, other, load, figure)];
+  if (own.length !== others.length) return median(own) / median(others);
+  return median(own.map((value, round) => value / (others[round] ?? Number.NaN)));
+}
+
+function valuesOf(outcome: Outcome, subject: string, load: number, figure: Expectation['figure']): number[] {
+  const samples = outcome.subjects.find(({ name }) => name === subject)?.loads[load] ?? [];
+  return samples.map((sample) => sampleValue(sample, figure)).filter((value) => !Number.isNaN(value));
+}
+
 function verdictOf({ subject, load, figure, of, least, most }: Expectation, outcome: Outcome): Verdict[] {
   if (!outcome.subjects.some(({ name }) => name === subject)) return [];
-  const own = figureOf(outcome, subject, load, figure);
-  const value = of === undefined ? own : own / figureOf(outcome, of, load, figure);
+  const value =
+    of === undefined ? figureOf(outcome, subject, load, figure) : ratioOf(outcome, subject, of, load, figure);
   const limit = [least === undefined ? '' : `at least ${least}`, most === undefined ? '' : `at most ${most}`].join('');
   const text = `${subject}, load ${load + 1}: ${NAMES[figure]} ${limit}${of === undefined ? '' : ` times that of ${of}`}`;
   return [{ text, value, isMet: value >= (least ?? -Infinity) && value <= (most ?? Infinity) }];

@@ -1,4 +1,4 @@
-/** `npm run scenarios`: each scenario, subject by subject, rounds interleaved; medians against what is expected. */
+/** `npm run scenarios`: each scenario, subject by subject, rounds interleaved, there and back; medians against what is expected. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { GigatunError } from '../../errors.ts';
@@ -66,7 +66,7 @@ async function measure(scenario: Scenario, options: ScenarioOptions, progress: S
   }));
   const rounds = options.rounds ?? scenario.rounds ?? 1;
   for (let round = 1; round <= rounds; round += 1)
-    for (const one of gathered) {
+    for (const one of round % 2 === 1 ? gathered : gathered.toReversed()) {
       progress.write(`${title}: ${one.subject.name} (round ${round} of ${rounds})\n`);
       try {
         await measureSubject(scenario, one.subject, one.samples, options, progress);

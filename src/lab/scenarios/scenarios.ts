@@ -208,8 +208,8 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'idle',
     title: 'A clean link without an emulator, histories on but idle: bulk TCP',
     links: [],
-    rounds: 5,
-    loads: [{ kind: 'bulk', seconds: 3, streams: 1 }],
+    rounds: 9,
+    loads: [{ kind: 'bulk', seconds: 4, streams: 1, omitSeconds: 2 }],
     subjects: [
       both('gigatun, no histories'),
       both('gigatun, Retransmit, InOrder = tcp', 'Retransmit = 150ms', 'InOrder = tcp'),

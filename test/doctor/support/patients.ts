@@ -5,6 +5,7 @@ import type { MachineFacts } from '../../../src/doctor/facts.ts';
 import type { Host } from '../../../src/doctor/probe/host.ts';
 import type { ProcessFacts, TunnelFacts } from '../../../src/doctor/tunnel-facts.ts';
 import type { UdpFamilyFacts } from '../../../src/doctor/udp.ts';
+import type { PeerHistoryStatus } from '../../../src/ledger/history-figures.ts';
 import { TUN_OFFLOAD } from '../../../src/native/layout.ts';
 import { type BooksContent, deviceWith, laneWith } from '../../ledger/support/books.ts';
 
@@ -133,6 +134,8 @@ export interface TunnelParts {
   /** Books while watched, and since the start; by default nothing moved. */
   readonly recent?: BooksContent;
   readonly total?: BooksContent;
+  /** Datagrams that came again of peers with histories. */
+  readonly duplicates?: number;
 }
 
 export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
@@ -169,7 +172,10 @@ export function tunnelWith(parts: TunnelParts = {}): TunnelFacts {
   return {
     name: status.interface,
     status,
-    total: deviceWith([laneWith('lane 0', parts.total ?? parts.recent ?? {})]),
+    total: {
+      ...deviceWith([laneWith('lane 0', parts.total ?? parts.recent ?? {})]),
+      histories: parts.duplicates === undefined ? [] : [historyWith(parts.duplicates)],
+    },
     recent: deviceWith([laneWith('lane 0', parts.recent ?? {})]),
     process: parts.process === null ? null : process,
     routes: parts.routes ?? { routes: [{ address: '192.0.2.1', family: 4, mtu: 1_500 }], skipped: 0 },
@@ -195,4 +201,10 @@ export function busyBooks(part: BooksContent = {}): BooksContent {
 /** A machine of these files; what is not among them is not there. */
 export function hostWith(files: Readonly<Record<string, string>>): Host {
   return { read: (path) => files[path] ?? null, list: () => [], link: () => null };
+}
+
+/** Histories of a peer of which so many datagrams came again. */
+function historyWith(duplicates: number): PeerHistoryStatus {
+  const figures = { seconds: 1, counts: { DUPLICATES: duplicates }, sums: {}, lossBefore: null, lossAfter: null };
+  return { publicKey: `${'A'.repeat(43)}=`, mode: 'follow', paths: [], total: figures, intervals: [] };
 }

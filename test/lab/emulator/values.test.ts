@@ -31,6 +31,7 @@ describe("the emulator's options", () => {
     ['a time', readMs, ''],
     ['a share', readShare, '101%'],
     ['a share', readShare, '2'],
+    ['a share', readShare, '1'],
     ['a rate', readRate, '100'],
     ['a burst', readBurst, '5%'],
     ['a burst', readBurst, '5%/x'],

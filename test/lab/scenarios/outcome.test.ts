@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { countOf, END_NUMBER, numberOf, sentMsOf, writeNumbered } from '../../../src/lab/scenarios/numbered.ts';
 import { parseScenarioOptions } from '../../../src/lab/scenarios/options.ts';
-import { figureOf, judge, type Outcome, type Sample } from '../../../src/lab/scenarios/outcome.ts';
+import { figureOf, judge, type Outcome, ratioOf, type Sample } from '../../../src/lab/scenarios/outcome.ts';
 import { formatOutcomes } from '../../../src/lab/scenarios/results.ts';
 import { SCENARIOS, type Scenario } from '../../../src/lab/scenarios/scenarios.ts';
 import { StreamTally } from '../../../src/lab/scenarios/stream-tally.ts';
@@ -68,6 +68,23 @@ describe('a scenario', () => {
     ];
     const verdicts = judge({ ...(scenario ?? fail()), expectations }, outcome);
     expect(verdicts.map(({ isMet }) => isMet)).toEqual([true, false]);
+  });
+
+  it('compares subjects round by round, for a machine has faster and slower times', () => {
+    const bulk = (megabitsPerSecond: number): Sample => ({
+      kind: 'bulk',
+      figures: { megabitsPerSecond, retransmits: 0 },
+    });
+    const outcome: Outcome = {
+      ...outcomeOf('x', [bulk(99), bulk(196), bulk(30)]),
+      subjects: [
+        { name: 'x', loads: [[bulk(99), bulk(196), bulk(30)]], failures: [] },
+        { name: 'y', loads: [[bulk(100), bulk(200), bulk(300)]], failures: [] },
+        { name: 'z', loads: [[bulk(50), bulk(150)]], failures: ['once'] },
+      ],
+    };
+    expect(ratioOf(outcome, 'x', 'y', 0, 'megabits')).toBe(0.98);
+    expect(ratioOf(outcome, 'y', 'z', 0, 'megabits')).toBe(2);
   });
 
   it('misses what could not be measured', () => {
