@@ -6,11 +6,13 @@
  */
 
 /** A backlog that is no harm, ms: enough that a stream which slows down by a third still fills its paths. */
-const TARGET_MS = 25;
-/** Time for a sender to hear of a signal and to slow down, ms. */
-const INTERVAL_MS = 100;
+const TARGET_MS = 24;
+/** One that lasts longer than a round trip is no burst, ms. */
+const STANDING_MS = 60;
+/** Time for a sender to hear of a signal and to slow down, which it does over a round trip, ms. */
+const INTERVAL_MS = 200;
 /** Signals that come no later than this after the one before are more of the same, ms. */
-const SOON_MS = 5 * INTERVAL_MS;
+const SOON_MS = 500;
 
 export class BacklogControl {
   #longSinceMs = Number.POSITIVE_INFINITY;
@@ -24,7 +26,7 @@ export class BacklogControl {
       return false;
     }
     this.#longSinceMs = Math.min(this.#longSinceMs, nowMs);
-    if (nowMs - this.#longSinceMs < INTERVAL_MS || nowMs < this.#nextMs) return false;
+    if (nowMs - this.#longSinceMs < STANDING_MS || nowMs < this.#nextMs) return false;
     this.#signals = nowMs - this.#nextMs < SOON_MS ? this.#signals + 1 : 1;
     this.#nextMs = nowMs + INTERVAL_MS / Math.sqrt(this.#signals);
     return true;

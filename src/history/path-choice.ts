@@ -1,16 +1,21 @@
 /**
  * Which of a peer's paths a datagram group takes, by what the control lane said of them last: one path for all, or, weighted,
- * the one on which the group arrives first. For that each path has a queue that is imagined: what was sent over it leaves at
- * the path's rate, and a group arrives when those before it have left, and its own bytes, and its delay is over. What round
- * trips say of the real queue corrects it.
+ * the one on which the group arrives first, about. For that each path has a queue that is imagined (`imagined-queue.ts`), and a
+ * group arrives when those before it have left, and its own bytes, and its delay is over.
  */
 import { type LanePaths, NO_PATH, PATHS_MAX } from '../path/path-types.ts';
+import { ImaginedQueue } from './imagined-queue.ts';
 
 /** Most datagrams in a group where each group is to find its own path: about a millisecond of 100 Mbit/s. */
 export const WEIGHTED_GROUP_DATAGRAMS = 8;
 
-/** Of the difference between the imagined queue and the measured one, each time that one is told. */
-const CORRECTION = 0.5;
+/**
+ * A path further away is taken before the queue of a nearer one has made up for all of that: so much of the difference, ms and
+ * share, is left to those who put it in order. With all of it, the queue of the nearer one is longer by as much, and overflows
+ * while the other is half empty.
+ */
+export const EARLY_MS = 10;
+const EARLY_SHARE = 0.5;
 
 export class PathChoice {
   /** The path of first sendings, NO_PATH for the peer's endpoint. In mode `follow` whoever hears from the peer sets it. */
@@ -26,10 +31,8 @@ export class PathChoice {
   #usableCount = 0;
   /** Of `usable`, those of first sendings come first. */
   #firstCount = 0;
-  readonly #msPerByte: Float64Array = new Float64Array(PATHS_MAX);
   readonly #delayMs: Float64Array = new Float64Array(PATHS_MAX);
-  /** When the queue of a path is empty again, CLOCK_MONOTONIC ms. */
-  readonly #freeMs: Float64Array = new Float64Array(PATHS_MAX);
+  readonly #queues: readonly ImaginedQueue[] = Array.from({ length: PATHS_MAX }, () => new ImaginedQueue());
 
   setPaths({ mode, paths }: LanePaths, nowMs: number): void {
     const isHeld = mode === 'follow' && paths.some(({ path }) => path === this.first);
@@ -43,10 +46,10 @@ export class PathChoice {
     this.#firstCount = firsts.length;
     this.#usableCount = firsts.length + copies.length;
     this.#usable.set([...firsts.map(({ path }) => path), ...copies]);
-    for (const { path, rateBytesPerMs, delayMs, queueMs } of paths) {
-      this.#msPerByte[path] = rateBytesPerMs > 0 ? 1 / rateBytesPerMs : 0;
-      this.#delayMs[path] = delayMs;
-      this.#correct(path, queueMs, nowMs);
+    const nearestMs = Math.min(...firsts.map(({ delayMs }) => delayMs));
+    for (const { path, rateBytesPerMs, delayMs, queueMs, queueAtMs } of paths) {
+      this.#queues[path].tell(rateBytesPerMs, queueMs, queueAtMs, nowMs);
+      this.#delayMs[path] = delayMs - Math.min(EARLY_MS, EARLY_SHARE * Math.max(0, delayMs - nearestMs));
     }
   }
 
@@ -55,14 +58,8 @@ export class PathChoice {
     if (!this.isWeighted) return 0;
     let leastMs = Number.POSITIVE_INFINITY;
     for (let at = 0; at < this.#firstCount; at += 1)
-      leastMs = Math.min(leastMs, this.#freeMs[this.#usable[at]] - nowMs);
-    return Math.max(0, leastMs);
-  }
-
-  /** The imagined queue comes a little nearer to what was measured, which is of a round trip ago. */
-  #correct(path: number, queueMs: number, nowMs: number): void {
-    const imaginedMs = Math.max(0, this.#freeMs[path] - nowMs);
-    this.#freeMs[path] = nowMs + imaginedMs + CORRECTION * (queueMs - imaginedMs);
+      leastMs = Math.min(leastMs, this.#queues[this.#usable[at]].lengthMs(nowMs));
+    return leastMs;
   }
 
   /** Whether data may go over the path. */
@@ -72,7 +69,9 @@ export class PathChoice {
 
   /** The path that a group of so many bytes is sent over for the first time. */
   take(bytes: number, nowMs: number): number {
-    return this.isWeighted ? this.#soonest(this.#firstCount, NO_PATH, bytes, nowMs) : this.first;
+    if (!this.isWeighted) return this.first;
+    for (let at = 0; at < this.#firstCount; at += 1) this.#queues[this.#usable[at]].remember(nowMs);
+    return this.#soonest(this.#firstCount, NO_PATH, bytes, nowMs);
   }
 
   /** The path for what was sent over `path` and did not arrive: the soonest other one that may carry data, if there is one. */
@@ -88,16 +87,12 @@ export class PathChoice {
     for (let at = 0; at < count; at += 1) {
       const path = this.#usable[at];
       if (path === except) continue;
-      const arrivalMs = this.#leftMs(path, bytes, nowMs) + this.#delayMs[path];
+      const arrivalMs = this.#queues[path].leftMs(bytes, nowMs) + this.#delayMs[path];
       if (arrivalMs >= bestMs) continue;
       best = path;
       bestMs = arrivalMs;
     }
-    if (best !== NO_PATH) this.#freeMs[best] = this.#leftMs(best, bytes, nowMs);
+    if (best !== NO_PATH) this.#queues[best].add(bytes, nowMs);
     return best;
-  }
-
-  #leftMs(path: number, bytes: number, nowMs: number): number {
-    return Math.max(this.#freeMs[path], nowMs) + bytes * this.#msPerByte[path];
   }
 }

@@ -38,6 +38,8 @@ export interface PathAnswer {
   /** What came to the peer over the path so far. */
   readonly datagrams: number;
   readonly bytes: number;
+  /** When the probe came, us of the peer's clock modulo 2^32; null where it does not say. */
+  readonly arrivedUs: number | null;
 }
 
 /** What an answer says in the light of what was sent: between an earlier probe and this one. */
@@ -50,6 +52,15 @@ export interface Delivery {
   /** Never more than was sent by now. */
   readonly deliveredDatagrams: number;
   readonly deliveredBytes: number;
+  /** How much longer than the least the later one took to get there: what waited on the path before it, about. */
+  readonly queueMs: number;
+}
+
+/** What waited on a path when a probe was sent over it. */
+export interface QueueSeen {
+  readonly queueMs: number;
+  /** When the probe was sent, CLOCK_MONOTONIC ms. */
+  readonly atMs: number;
 }
 
 /** `unknown`: no answer yet, or nobody asks; `dead`: answers stay out, or the kernel sends nothing over it. */
@@ -78,7 +89,6 @@ const CHANCE = 1e-6;
 const LOSS_SHARE = 1 / 32;
 const OUTSTANDING_MAX = 64;
 const OUTSTANDING_MS = 5_000;
-const INFLATION_RTTS = 3;
 const RTT_WINDOW_MS = 20_000;
 const HISTORY_MAX = 128;
 const HISTORY_MS = 10_000;
@@ -90,6 +100,12 @@ const MISSING_LEAST = 3;
 /** Samples until what is missing is known well enough to tell more of it from. */
 const SETTLING_SAMPLES = 3;
 
+export const NO_DELIVERY: Delivery = {
+  ...{ spanMs: 0, arrivedSpanMs: 0, sentDatagrams: 0, sentBytes: 0 },
+  ...{ deliveredDatagrams: 0, deliveredBytes: 0, queueMs: 0 },
+};
+const NO_QUEUE: QueueSeen = { queueMs: 0, atMs: Number.NEGATIVE_INFINITY };
+
 interface Outstanding {
   readonly sequence: number;
   readonly sentMs: number;
@@ -100,7 +116,7 @@ interface Outstanding {
 /** What was sent when a probe left, and what had arrived by then. */
 interface Sample {
   readonly atMs: number;
-  /** When the answer came, less what the peer held it: how far apart two probes arrived shows in it. */
+  /** When the probe came, but for a constant: how far apart two of them arrived shows in it. */
   readonly arrivedMs: number;
   readonly sentDatagrams: number;
   readonly sentBytes: number;
@@ -117,8 +133,11 @@ export class PathHealth {
   #state: PathState = 'unknown';
   #rttMs: number | null = null;
   #deviationMs = 0;
-  #lastRttsMs: readonly number[] = [];
+  #queue: QueueSeen = NO_QUEUE;
   readonly #least: SlidingLeast = new SlidingLeast(RTT_WINDOW_MS);
+  /** The peer's clock less ours when the first probe came, us modulo 2^32; and of ways there, ms more than that one's. */
+  #clockUs: number | null = null;
+  readonly #leastThere: SlidingLeast = new SlidingLeast(RTT_WINDOW_MS);
   #outstanding: Outstanding[] = [];
   #samples: Sample[] = [];
   /** Probes in a row that were not answered in time; answers in a row. */
@@ -146,13 +165,9 @@ export class PathHealth {
     return this.#least.value;
   }
 
-  /**
-   * How much longer than the least the last round trips took, ms: what waits on the path, about. The quickest of a few counts,
-   * for some took longer because this machine, or the peer's, was busy.
-   */
-  get inflationMs(): number {
-    const quickest = Math.min(...this.#lastRttsMs);
-    return this.#lastRttsMs.length === 0 ? 0 : quickest - (this.#least.value ?? quickest);
+  /** What waited on the path by the last answer: how much longer than the least the probe took to get there. */
+  get queue(): QueueSeen {
+    return this.#queue;
   }
 
   /** Since when it has been alive without a break, ms. */
@@ -221,13 +236,19 @@ export class PathHealth {
     const probe = this.#outstanding[at];
     if (probe === undefined || atMs < probe.sentMs) return null;
     this.#outstanding = this.#outstanding.filter((_, other) => other !== at);
-    this.#takeRtt(Math.max(0, atMs - probe.sentMs - Math.min(answer.heldUs / 1_000, atMs - probe.sentMs)), atMs);
+    const rttMs = Math.max(0, atMs - probe.sentMs - Math.min(answer.heldUs / 1_000, atMs - probe.sentMs));
+    this.#takeRtt(rttMs, atMs);
+    const thereMs = this.#thereMs(probe, answer, atMs);
+    // A clock that was set, or that lies, makes no queue that the round trip does not show.
+    const longerMs = rttMs - (this.#least.value ?? rttMs);
+    const queueMs = Math.min(longerMs, thereMs - (this.#leastThere.value ?? thereMs));
+    if (probe.sentMs > this.#queue.atMs) this.#queue = { queueMs, atMs: probe.sentMs };
     if (!probe.isLate) this.#missed -= this.#missed * LOSS_SHARE;
     this.#silentMs = this.#outstanding.find(({ sentMs }) => sentMs > probe.sentMs)?.sentMs ?? null;
     this.#misses = 0;
     this.#answers += 1;
     if (this.#state === 'unknown' || (this.#state === 'dead' && this.#answers > 1)) this.#live(atMs);
-    return this.#deliver(probe, answer, traffic, atMs - answer.heldUs / 1_000);
+    return this.#deliver(probe, answer, traffic, probe.sentMs + thereMs, queueMs);
   }
 
   /** A probe is due at once. */
@@ -239,8 +260,10 @@ export class PathHealth {
   reset(state: PathState): void {
     this.#state = state;
     this.#rttMs = null;
-    this.#lastRttsMs = [];
+    this.#queue = NO_QUEUE;
     this.#least.clear();
+    this.#leastThere.clear();
+    this.#clockUs = null;
     this.#outstanding = [];
     this.#samples = [];
     this.#misses = 0;
@@ -314,11 +337,24 @@ export class PathHealth {
     this.#deviationMs =
       this.#rttMs === null ? rttMs / 2 : 0.75 * this.#deviationMs + 0.25 * Math.abs(this.#rttMs - rttMs);
     this.#rttMs = this.#rttMs === null ? rttMs : 0.875 * this.#rttMs + 0.125 * rttMs;
-    this.#lastRttsMs = [...this.#lastRttsMs, rttMs].slice(-INFLATION_RTTS);
     this.#least.add(rttMs, nowMs);
   }
 
-  #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic, arrivedMs: number): Delivery {
+  /**
+   * How long the probe took to get there, ms, but for a constant: by the peer's clock what waits on the way back is not in it.
+   * Else by ours, both ways.
+   */
+  #thereMs({ sentMs }: Outstanding, { arrivedUs, heldUs }: PathAnswer, atMs: number): number {
+    const fromUs = Math.round(sentMs * 1_000) % 2 ** 32;
+    this.#clockUs ??= arrivedUs === null ? null : arrivedUs - fromUs;
+    // The difference of two clocks wraps as they do: 36 minutes each way are told apart.
+    const thereMs =
+      arrivedUs === null ? atMs - sentMs - heldUs / 1_000 : ((arrivedUs - fromUs - (this.#clockUs ?? 0)) | 0) / 1_000;
+    this.#leastThere.add(thereMs, atMs);
+    return thereMs;
+  }
+
+  #deliver(probe: Outstanding, answer: PathAnswer, now: PathTraffic, arrivedMs: number, queueMs: number): Delivery {
     const last = this.#samples.at(-1);
     // A peer that counts anew, or never so much came: what it says counts from here on.
     if (last !== undefined && (answer.datagrams < last.arrivedDatagrams || answer.bytes < last.arrivedBytes))
@@ -333,7 +369,7 @@ export class PathHealth {
     };
     if (base !== undefined && probe.sentMs <= base.atMs) return NO_DELIVERY;
     this.#samples = [...this.#samples, sample].slice(-HISTORY_MAX);
-    return base === undefined ? NO_DELIVERY : between(base, sample);
+    return base === undefined ? NO_DELIVERY : between(base, sample, queueMs);
   }
 
   /** The latest sample that is old enough, and before enough datagrams, to tell loss since then. */
@@ -346,18 +382,13 @@ export class PathHealth {
   }
 }
 
-const NO_DELIVERY: Delivery = {
-  ...{ spanMs: 0, arrivedSpanMs: 0, sentDatagrams: 0, sentBytes: 0 },
-  ...{ deliveredDatagrams: 0, deliveredBytes: 0 },
-};
-
 /** What arrived since the base cannot be more than was sent since then. */
 function believed(told: number, baseTold: number | undefined, baseSent: number | undefined, sentNow: number): number {
   if (baseTold === undefined || baseSent === undefined) return told;
   return Math.min(told, baseTold + Math.max(0, sentNow - baseSent));
 }
 
-function between(from: Sample, to: Sample): Delivery {
+function between(from: Sample, to: Sample, queueMs: number): Delivery {
   return {
     spanMs: to.atMs - from.atMs,
     arrivedSpanMs: Math.max(0, to.arrivedMs - from.arrivedMs),
@@ -365,5 +396,6 @@ function between(from: Sample, to: Sample): Delivery {
     sentBytes: to.sentBytes - from.sentBytes,
     deliveredDatagrams: Math.max(0, to.arrivedDatagrams - from.arrivedDatagrams),
     deliveredBytes: Math.max(0, to.arrivedBytes - from.arrivedBytes),
+    queueMs,
   };
 }

@@ -173,6 +173,7 @@ export class PathManager {
       ...{ path: probe.path, sequence: probe.sequence, sentUs: probe.sentUs },
       heldUs: Math.max(0, Math.round(heldMs * 1_000)),
       ...{ datagrams: traffic.receivedDatagrams, bytes: traffic.receivedBytes },
+      arrivedUs: Math.round((nowMs - heldMs) * 1_000) % 2 ** 32,
     };
     return { path, message };
   }
@@ -185,7 +186,7 @@ export class PathManager {
     if (delivery === null) return false;
     slot.heardMs = Math.max(slot.heardMs, atMs);
     this.#prove(slot, atMs);
-    slot.rate.take(delivery, slot.health.inflationMs, atMs);
+    slot.rate.take(delivery, atMs);
     return true;
   }
 
@@ -398,7 +399,8 @@ function becomeProbed(slot: PathSlot): void {
 function lanePathOf({ path, endpoint, isBound, isPresent, use, rate, health }: PathSlot): LanePath[] {
   if (endpoint === null || !isPresent) return [];
   const delayMs = (health.leastRttMs ?? 0) / 2;
-  return [{ path, endpoint, isBound, use, rateBytesPerMs: rate.bytesPerMs, delayMs, queueMs: health.inflationMs }];
+  const { queueMs, atMs: queueAtMs } = health.queue;
+  return [{ path, endpoint, isBound, use, rateBytesPerMs: rate.bytesPerMs, delayMs, queueMs, queueAtMs }];
 }
 
 function isSamePath(left: ResolvedPath, right: ResolvedPath): boolean {

@@ -4,9 +4,6 @@ import { isSameEndpoint } from '../packet/endpoint.ts';
 import type { PathSlot, ResolvedPath } from './path-slot.ts';
 import { type LanePaths, NO_PATH } from './path-types.ts';
 
-/** Other queues than this, ms, are told. */
-const QUEUE_MS = 1;
-
 /** Path of first sendings, NO_PATH for none. */
 export function firstOf({ paths }: LanePaths): number {
   return paths.find(({ use }) => use === 'first')?.path ?? NO_PATH;
@@ -25,11 +22,12 @@ export function isOtherChoice(told: LanePaths, { mode, paths, knows }: LanePaths
 }
 
 /** Whether lanes would do the same, by other figures. */
-export function hasOtherFigures(told: LanePaths | null, { paths, rttMs, loss }: LanePaths): boolean {
+export function hasOtherFigures(told: LanePaths | null, { mode, paths, rttMs, loss }: LanePaths): boolean {
   if (told === null || differs(told.rttMs, rttMs) || Math.abs(told.loss - loss) >= 0.0002) return true;
-  return paths.some(({ rateBytesPerMs, delayMs, queueMs }, at) => {
+  return paths.some(({ rateBytesPerMs, delayMs, queueAtMs }, at) => {
     const before = told.paths[at];
-    if (before === undefined || Math.abs(before.queueMs - queueMs) > QUEUE_MS) return true;
+    // What was seen of a queue is news also where it is what it was.
+    if (before === undefined || (mode === 'weighted' && before.queueAtMs !== queueAtMs)) return true;
     return differs(before.rateBytesPerMs, rateBytesPerMs) || differs(before.delayMs, delayMs);
   });
 }

@@ -48,8 +48,9 @@ export interface LanePath {
   /** Estimated capacity, bytes per ms, and one-way delay, ms: for `weighted`. */
   readonly rateBytesPerMs: number;
   readonly delayMs: number;
-  /** What waits on the path by the last round trip, ms. */
+  /** What waited on the path by the last round trip, ms, when that began (CLOCK_MONOTONIC ms; -Infinity for never). */
   readonly queueMs: number;
+  readonly queueAtMs: number;
 }
 
 /** What a lane is told of a peer's paths. */

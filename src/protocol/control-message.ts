@@ -44,6 +44,8 @@ export const CONTROL_LENGTH_MAX = 1_024;
 const BODY_LENGTH_MIN: readonly number[] = [0, 5, 8, 4, 5, 20, 14, 34];
 /** What fills a probe up to its length. */
 const PATTERN = 0xa5;
+/** A path answer with the time of arrival, which ends, and may not be there. */
+const TIMED_ANSWER_LENGTH = 38;
 const ARRIVED_HEADER_LENGTH = 4;
 
 export type ControlMessage =
@@ -61,7 +63,10 @@ export type ControlMessage =
       readonly sequence: number;
       readonly sentUs: number;
     }
-  /** The first three are the probe's; `heldUs` from its arrival to this answer; what came over the path at the answerer. */
+  /**
+   * The first three are the probe's; `heldUs` from its arrival to this answer; what came over the path at the answerer; when the
+   * probe came, us of the answerer's clock modulo 2^32, null where it does not say.
+   */
   | {
       readonly kind: 'pathAnswer';
       readonly path: number;
@@ -70,6 +75,7 @@ export type ControlMessage =
       readonly heldUs: number;
       readonly datagrams: number;
       readonly bytes: number;
+      readonly arrivedUs: number | null;
     };
 
 /** Bytes of a message, as the plaintext of a transport message. A probe is filled up to `length` bytes. */
@@ -153,7 +159,8 @@ function decodePathAnswer(body: DataView): ControlMessage | null {
   const [sentUs, datagrams, bytes] = [readUint53(body, 6), readUint53(body, 18), readUint53(body, 26)];
   if (sentUs < 0 || datagrams < 0 || bytes < 0) return null;
   const probe = { path: body.getUint8(0), sequence: body.getUint32(2), sentUs };
-  return { kind: 'pathAnswer', ...probe, heldUs: body.getUint32(14), datagrams, bytes };
+  const arrivedUs = body.byteLength >= TIMED_ANSWER_LENGTH ? body.getUint32(34) : null;
+  return { kind: 'pathAnswer', ...probe, heldUs: body.getUint32(14), datagrams, bytes, arrivedUs };
 }
 
 const KIND_OF: Readonly<Record<ControlMessage['kind'], number>> = {
@@ -169,7 +176,9 @@ const KIND_OF: Readonly<Record<ControlMessage['kind'], number>> = {
 function encodeBody(message: ControlMessage): Uint8Array {
   const kind = KIND_OF[message.kind];
   const bitsLength = message.kind === 'arrived' ? message.bits.length : 0;
-  const body = new Uint8Array(Math.max(BODY_LENGTH_MIN[kind], ARRIVED_HEADER_LENGTH + bitsLength));
+  const isTimed = message.kind === 'pathAnswer' && message.arrivedUs !== null;
+  const length = isTimed ? TIMED_ANSWER_LENGTH : ARRIVED_HEADER_LENGTH + bitsLength;
+  const body = new Uint8Array(Math.max(BODY_LENGTH_MIN[kind], length));
   const view = new DataView(body.buffer);
   switch (message.kind) {
     case 'announce':
@@ -206,6 +215,7 @@ function encodeBody(message: ControlMessage): Uint8Array {
       view.setUint32(14, message.heldUs);
       writeUint53(view, 18, message.datagrams);
       writeUint53(view, 26, message.bytes);
+      if (message.arrivedUs !== null) view.setUint32(34, message.arrivedUs);
       return body;
   }
 }

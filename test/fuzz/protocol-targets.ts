@@ -208,7 +208,7 @@ const CONTROL_MESSAGES: readonly Uint8Array[] = [
   encodeControlMessage({ kind: 'pathProbe', path: 1, carriesData: true, sequence: 77, sentUs: 123_456_789_012 }),
   encodeControlMessage({
     ...{ kind: 'pathAnswer', path: 1, sequence: 77, sentUs: 123_456_789_012 },
-    ...{ heldUs: 40, datagrams: 1_000, bytes: 1_400_000 },
+    ...{ heldUs: 40, datagrams: 1_000, bytes: 1_400_000, arrivedUs: 99 },
   }),
 ];
 

@@ -354,7 +354,7 @@ describe('a hostile peer', () => {
     localInterface: 0,
   } as const;
   const answerTo = (sequence: number, path = 0): PathAnswerMessage => ({
-    ...{ kind: 'pathAnswer', path, sequence, sentUs: 0, heldUs: 0, datagrams: 5, bytes: 500 },
+    ...{ kind: 'pathAnswer', path, sequence, sentUs: 0, heldUs: 0, datagrams: 5, bytes: 500, arrivedUs: null },
   });
 
   /** A manager with two paths, and the probes that it has sent by now. */

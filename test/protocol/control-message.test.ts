@@ -32,11 +32,11 @@ const message: fc.Arbitrary<ControlMessage> = fc.oneof(
   }),
   fc.record({
     ...{ kind: fc.constant('pathAnswer' as const), path: fc.nat(255), sequence: word, sentUs: fc.maxSafeNat() },
-    ...{ heldUs: word, datagrams: fc.maxSafeNat(), bytes: fc.maxSafeNat() },
+    ...{ heldUs: word, datagrams: fc.maxSafeNat(), bytes: fc.maxSafeNat(), arrivedUs: fc.option(word) },
   }),
 );
 
-const figures = { path: 1, sequence: 2, sentUs: 3, heldUs: 4, datagrams: 5, bytes: 6 };
+const figures = { path: 1, sequence: 2, sentUs: 3, heldUs: 4, datagrams: 5, bytes: 6, arrivedUs: 7 };
 const answer = { kind: 'pathAnswer' as const, ...figures };
 
 describe('A control message', () => {

@@ -279,7 +279,9 @@ function answerBody(
   const isLie = random.oneIn(3);
   const heldUs = isLie ? random.word() : 0;
   const datagrams = isLie ? random.word() * 1_000 : 1_000;
-  return { kind: 'pathAnswer', path, sequence, sentUs, heldUs, datagrams, bytes: datagrams * random.below(2_000) };
+  const arrivedUs = isLie ? random.word() : null;
+  const bytes = datagrams * random.below(2_000);
+  return { kind: 'pathAnswer', path, sequence, sentUs, heldUs, datagrams, bytes, arrivedUs };
 }
 
 function answerTo(probe: Extract<ControlMessage, { kind: 'pathProbe' }>, random: Random): Uint8Array {

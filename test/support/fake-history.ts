@@ -40,7 +40,7 @@ export function lanePath(path: number, use: LanePath['use'], rest: Partial<LaneP
     use,
     rateBytesPerMs: 1e6,
     delayMs: 10,
-    queueMs: 0,
+    ...{ queueMs: 0, queueAtMs: Number.NEGATIVE_INFINITY },
     ...rest,
   };
 }

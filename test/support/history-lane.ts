@@ -29,7 +29,16 @@ export interface HistoryOptions {
 }
 
 export function lanePath(path: number, endpoint: Endpoint): LanePath {
-  return { path, endpoint, isBound: false, use: 'first', rateBytesPerMs: 0, delayMs: 0, queueMs: 0 };
+  return {
+    path,
+    endpoint,
+    isBound: false,
+    use: 'first',
+    rateBytesPerMs: 0,
+    delayMs: 0,
+    queueMs: 0,
+    queueAtMs: Number.NEGATIVE_INFINITY,
+  };
 }
 
 const PATHS: LanePaths = {
