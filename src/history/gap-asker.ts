@@ -10,7 +10,7 @@ import { TAG_LENGTH, TRANSPORT_HEADER_LENGTH } from '../protocol/constants.ts';
 import { GAPS_RANGES_MAX, gapsLength } from '../protocol/gaps-message.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { AskRules, GapWatch } from './gap-watch.ts';
-import { HISTORY_CELL } from './history-cells.ts';
+import { HISTORY_CELL, PATH_CELL, pathCells } from './history-cells.ts';
 import type { PeerHistory } from './peer-history.ts';
 import { REORDER_WAIT_MIN_MS, ReorderWait } from './reorder-wait.ts';
 
@@ -29,14 +29,19 @@ const PRESS_SHARE = 1 / 64;
 const PRESS_BYTES_MAX = 16_384;
 /** With less in hand, which is the longest report, none does. */
 const PRESS_BYTES_LEAST: number = gapsLength(GAPS_RANGES_MAX) + OVERHEAD;
+/** A path over which nothing has come for so long brings nothing, ms. */
+const CARRIES_MS = 1_000;
+
 /** Rules of one look, reused from each to the next. */
 type Rules = { -readonly [Name in keyof AskRules]: AskRules[Name] };
 
 export class GapAsker {
   readonly #history: PeerHistory;
+  /** Of what came late at all, and of what came late on its own path. */
   readonly #wait: ReorderWait = new ReorderWait();
+  readonly #ownWait: ReorderWait = new ReorderWait();
   readonly #press: ByteBudget = new ByteBudget(PRESS_SHARE, PRESS_BYTES_MAX);
-  readonly #rules: Rules = { allowanceMs: 0, isOrderly: true, askAgainMs: 0 };
+  readonly #rules: Rules = { allowanceMs: 0, passedMs: 0, passedBelow: 0, isOrderly: true, askAgainMs: 0 };
   #reportFromMs = 0;
 
   constructor(history: PeerHistory) {
@@ -53,24 +58,27 @@ export class GapAsker {
     this.#press.earn(bytes);
   }
 
-  /** A counter came by itself, `lateMs` after a newer one. */
-  noteLate(lateMs: number, nowMs: number): void {
+  /** A counter came by itself, `lateMs` after a newer one; `isOwn`: after a newer one of its own path, as far as is known. */
+  noteLate(lateMs: number, isOwn: boolean, nowMs: number): void {
     this.#wait.note(lateMs, nowMs);
+    if (isOwn) this.#ownWait.note(lateMs, nowMs);
   }
 
   /** Plans when to ask for gaps that a run left: for those not asked for at once, if newer ones prove that they are lost. */
   plan(watch: GapWatch, nowMs: number): void {
     if (!this.isOn || watch.unasked === 0) return;
-    this.#setAllowance(nowMs);
-    const isProven = this.#rules.isOrderly && watch.provesLoss;
-    const askMs = isProven ? nowMs : nowMs + this.#rules.allowanceMs;
+    this.#setAllowance(watch, nowMs);
+    const { allowanceMs, passedMs, passedBelow, isOrderly } = this.#rules;
+    const isPassed = watch.oldest < passedBelow;
+    const isProven = isPassed && isOrderly && watch.provesLoss;
+    const askMs = isProven ? nowMs : nowMs + (isPassed ? passedMs : allowanceMs);
     this.#history.wantReceiveDue(Math.max(askMs, this.#reportFromMs));
   }
 
   /** Asks for what is to be asked for now, and plans the next time. */
   ask(lane: LaneContext, watch: GapWatch, nowMs: number): void {
     if (!this.isOn) return;
-    this.#setAllowance(nowMs);
+    this.#setAllowance(watch, nowMs);
     const roundMs = this.#roundMs;
     this.#rules.askAgainMs = this.#paceMs(watch, roundMs, nowMs);
     if (nowMs >= this.#reportFromMs && watch.keypair !== null && lane.sender !== null) {
@@ -111,10 +119,27 @@ export class GapAsker {
     return Math.max(nowMs + 1, watch.unansweredSinceMs + (roundsOf(watch, roundMs, nowMs) + 1) * roundMs);
   }
 
-  #setAllowance(nowMs: number): void {
-    const waitMs = this.#wait.ms(nowMs, this.#history.settings.retransmitMs / 2);
-    this.#rules.allowanceMs = Math.max(waitMs, this.#parityMs(nowMs));
-    this.#rules.isOrderly = this.#rules.allowanceMs <= REORDER_WAIT_MIN_MS;
+  #setAllowance(watch: GapWatch, nowMs: number): void {
+    const mostMs = this.#history.settings.retransmitMs / 2;
+    const parityMs = this.#parityMs(nowMs);
+    this.#rules.allowanceMs = Math.max(this.#wait.ms(nowMs, mostMs), parityMs);
+    this.#rules.passedMs = Math.max(this.#ownWait.ms(nowMs, mostMs), parityMs);
+    this.#rules.passedBelow = this.#passedBelow(watch, nowMs);
+    this.#rules.isOrderly = this.#rules.passedMs <= REORDER_WAIT_MIN_MS;
+  }
+
+  /**
+   * Each path keeps its own order, by and large: what is missing below the newest counter of each that brings something is lost. What
+   * is above it for one of them may be on its way there.
+   */
+  #passedBelow(watch: GapWatch, nowMs: number): number {
+    const { paths, cells } = this.#history;
+    let below = Number.POSITIVE_INFINITY;
+    if (paths.paths.length < 2) return below;
+    for (const { path } of paths.paths)
+      if (nowMs - cells[pathCells(path) + PATH_CELL.LAST_RX_MS] < CARRIES_MS)
+        below = Math.min(below, watch.pathExpected[path]);
+    return below;
   }
 
   /** How long parity may take that makes a repeat needless, ms. */

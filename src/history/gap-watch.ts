@@ -25,9 +25,12 @@ const NEVER_AGAIN: number = Number.POSITIVE_INFINITY;
 
 /** When a missing counter is asked for. */
 export interface AskRules {
-  /** Wait for those that come by themselves, ms. */
+  /** Wait for those that come by themselves, ms: any counter, and one that every path has passed that data comes over. */
   readonly allowanceMs: number;
-  /** Whether three newer ones are enough, however short the wait. */
+  readonly passedMs: number;
+  /** Counters below it have been passed by newer ones on each of these paths. */
+  readonly passedBelow: number;
+  /** Whether for such a one three newer ones are enough, however short the wait. */
   readonly isOrderly: boolean;
   /** From one ask to the next, ms. */
   readonly askAgainMs: number;
@@ -216,15 +219,12 @@ export class GapWatch {
   }
 
   /** When `report` has something to ask for, ms; Infinity for never. */
-  dueMs({ allowanceMs, isOrderly, askAgainMs }: AskRules): number {
+  dueMs(rules: AskRules): number {
     let due = Number.POSITIVE_INFINITY;
     for (let at = 0; at < this.#count; at += 1) {
       const entry = (this.#first + at) & MASK;
       if (this.#isFilled[entry] === 1) continue;
-      const asked = this.#askedMs[entry];
-      const isProven = isOrderly && this.expected - 1 - this.#shownBy[entry] >= NEWER_PROVE_LOSS;
-      const wait = isProven ? 0 : allowanceMs;
-      due = Math.min(due, asked === 0 ? this.#sinceMs[entry] + wait : asked + askAgainMs);
+      due = Math.min(due, this.#entryDueMs(entry, rules));
     }
     return due;
   }
@@ -246,7 +246,7 @@ export class GapWatch {
       const entry = (this.#first + at) & MASK;
       if (this.#isFilled[entry] === 1) continue;
       const counter = this.#counters[entry];
-      const isDue = this.#isDue(entry, nowMs, rules);
+      const isDue = this.#entryDueMs(entry, rules) <= nowMs;
       if (isDue && ranges === 0) base = counter;
       const goesOn = count > 0 && counter === base + start + count;
       const fits = counter - base < GAPS_SPAN && (goesOn || ranges < GAPS_RANGES_MAX);
@@ -274,11 +274,11 @@ export class GapWatch {
     return gapsLength(ranges);
   }
 
-  #isDue(entry: number, nowMs: number, { allowanceMs, isOrderly, askAgainMs }: AskRules): boolean {
+  #entryDueMs(entry: number, { allowanceMs, passedMs, passedBelow, isOrderly, askAgainMs }: AskRules): number {
     const asked = this.#askedMs[entry];
-    // As `dueMs` reckons it, to the last bit.
-    if (asked !== 0) return nowMs >= asked + askAgainMs;
-    if (nowMs >= this.#sinceMs[entry] + allowanceMs) return true;
-    return isOrderly && this.expected - 1 - this.#shownBy[entry] >= NEWER_PROVE_LOSS;
+    if (asked !== 0) return asked + askAgainMs;
+    const isPassed = this.#counters[entry] < passedBelow;
+    if (isPassed && isOrderly && this.expected - 1 - this.#shownBy[entry] >= NEWER_PROVE_LOSS) return 0;
+    return this.#sinceMs[entry] + (isPassed ? passedMs : allowanceMs);
   }
 }

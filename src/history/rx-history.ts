@@ -93,7 +93,7 @@ function recordWatched(
   rx.beginRun(keypair, before, path, batch.isRemade, lane.nowMs());
   memory.lock();
   const next = memory.counters[NEWEST_RECEIVED];
-  const bytes = history.isAlone ? bytesOfNext(lane, batch, first, end, next) : -1;
+  const bytes = history.watchesGaps ? bytesOfNext(lane, batch, first, end, next) : -1;
   if (bytes >= 0) {
     acceptNext(memory.window, memory.counters, NEWEST_RECEIVED, end - first);
     batch.fresh.fill(FRESH, first, end);

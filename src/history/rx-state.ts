@@ -134,12 +134,18 @@ export class RxState {
   take(verdict: 0 | 1 | 2, counter: number, expected: number, length: number): RxOutcome {
     this.#authentic += 1;
     this.#bytes += length + OVERHEAD;
-    if (verdict === REPLAY_DUPLICATE) this.#duplicates += 1;
+    if (verdict === REPLAY_DUPLICATE) this.#takeDuplicate(counter);
     if (verdict !== REPLAY_NEW) return verdict;
     const outcome = counter >= expected ? this.#takeNewest(counter, expected) : this.#takeLate(counter);
     if (outcome === REPLAY_NEW) this.freshCount += 1;
     else this.#history.cells[HISTORY_CELL.TOO_LATE] += 1;
     return outcome;
+  }
+
+  #takeDuplicate(counter: number): void {
+    this.#duplicates += 1;
+    if (this.#watch !== null && this.#path !== NO_PATH && this.#watch.pathExpected[this.#path] <= counter)
+      this.#watch.pathExpected[this.#path] = counter + 1;
   }
 
   /** Takes `count` new messages whose counters follow from `expected` on, with so many bytes of plaintext: what `take` does for each. */
@@ -190,21 +196,23 @@ export class RxState {
     const overtaken = watch.expected - 1 - counter;
     cells[HISTORY_CELL.FILLED_LATE] += 1;
     cells[HISTORY_CELL.REORDER_MAX] = Math.max(cells[HISTORY_CELL.REORDER_MAX], overtaken);
-    this.#asker.noteLate(missingMs, this.#nowMs);
-    if (this.#path !== NO_PATH) this.#countLate(watch, counter);
+    const isOwn = this.#path === NO_PATH || this.#countLate(watch, counter);
+    this.#asker.noteLate(missingMs, isOwn, this.#nowMs);
   }
 
-  /** A counter that others of its own path overtook: what a quicker path brought is none. */
-  #countLate(watch: GapWatch, counter: number): void {
+  /** Whether others of its own path overtook a counter, which is booked: what a quicker path brought did not. */
+  #countLate(watch: GapWatch, counter: number): boolean {
     const path = this.#path;
     const overtaken = watch.pathExpected[path] - 1 - counter;
-    if (overtaken < 0) watch.pathExpected[path] = counter + 1;
-    else {
-      const { cells } = this.#history;
-      const at = this.#history.cellsOf(path);
-      cells[at + PATH_CELL.LATE] += 1;
-      cells[at + PATH_CELL.REORDER_MAX] = Math.max(cells[at + PATH_CELL.REORDER_MAX], overtaken);
+    if (overtaken < 0) {
+      watch.pathExpected[path] = counter + 1;
+      return false;
     }
+    const { cells } = this.#history;
+    const at = this.#history.cellsOf(path);
+    cells[at + PATH_CELL.LATE] += 1;
+    cells[at + PATH_CELL.REORDER_MAX] = Math.max(cells[at + PATH_CELL.REORDER_MAX], overtaken);
+    return true;
   }
 
   /** Books the run, and plans when to look for what is missing. */

@@ -1,6 +1,6 @@
 /**
  * How a peer that answers no probes is known to be silent: what was sent to it is unanswered for longer than it ever was of
- * late. A peer that only receives is silent by nature, and soon known for it. Pure.
+ * late. A peer that only receives is silent by nature, and soon known for it; one that begins to answer is soon known for that. Pure.
  */
 
 /** No silence shorter than this means anything, ms. */
@@ -10,6 +10,8 @@ const SILENCE_MOST_MS = 15_000;
 /** Silences are usual up to so many times the longest of late, which is forgotten by half in this time, ms. */
 const MARGIN = 2;
 const HALF_LIFE_MS = 60_000;
+/** What is left of it each time that the peer is heard: of ten seconds next to nothing after two dozen times. */
+const FADE = 0.85;
 /** Answers before anything is held against a peer. */
 const ANSWERS_MIN = 3;
 
@@ -29,6 +31,7 @@ export class PathSilence {
   /** The peer was heard: what was sent before, however shortly, is answered. */
   heard(): void {
     this.#answers += 1;
+    this.#usualMs *= FADE;
   }
 
   /** What is unanswered now says nothing of the peer: its path was dead. */
@@ -41,9 +44,9 @@ export class PathSilence {
     return this.#sinceMs > 0 && nowMs - this.#sinceMs > this.#patienceMs(nowMs);
   }
 
-  /** When it is, if nothing comes, ms; Infinity while nothing is awaited. */
-  dueMs(nowMs: number): number {
-    return this.#sinceMs > 0 ? this.#sinceMs + this.#patienceMs(nowMs) : Number.POSITIVE_INFINITY;
+  /** For how long nothing has come in answer to what is sent, ms; 0 while nothing is awaited. */
+  silentMs(nowMs: number): number {
+    return this.#sinceMs > 0 ? nowMs - this.#sinceMs : 0;
   }
 
   #answered(silenceMs: number, nowMs: number): void {

@@ -2,7 +2,8 @@
  * Which paths to a peer live that answers no probes, a stock WireGuard peer: what the kernel refuses to send, and what is not
  * answered that used to be. When the peer falls silent, what is sent to it goes over the other paths as well, or where it
  * already goes over several, over one after the other; the path over which an answer comes is the one. A path that was given
- * up is tried again every now and then, by a handshake over it. Pure.
+ * up is tried again every now and then, by a handshake over it. A peer that only receives has nothing to answer but handshakes:
+ * while it is sent to and silent, one is made over the path in use as often as WireGuard allows. Pure.
  */
 import type { PathTraffic } from './path-health.ts';
 import { PathSilence } from './path-silence.ts';
@@ -15,6 +16,9 @@ const RETRY_FIRST_MS = 10_000;
 /** The first trial of a path whose interface or address is back, ms after that. */
 const RETRY_BACK_MS = 2_000;
 const RETRY_MOST_MS = 60_000;
+/** A peer that is sent to and as silent as that is asked by a handshake, ms: REKEY_TIMEOUT; and it answers within so long. */
+const ASK_MS = 5_000;
+const ANSWER_MS = 400;
 /** A search that lasts so long asks by a handshake, ms. */
 const TRIAL_HANDSHAKE_MS = 1_000;
 /** A handshake that tries a path out has it to itself for so long, ms: longer than one may be put off (REKEY_TIMEOUT). */
@@ -40,6 +44,8 @@ export class StockWatch {
   #retry = NO_PATH;
   #retryMs = 0;
   #wantsHandshake = false;
+  /** When a peer that only receives was asked, ms; 0: it is not. */
+  #askedMs = 0;
 
   get isSearching(): boolean {
     return this.#searchMs > 0;
@@ -68,7 +74,10 @@ export class StockWatch {
     this.#conclude(slots, first, nowMs);
     this.#silence.look(facts.unansweredSinceMs, nowMs);
     const usable = slots.filter(isUsable);
-    if (this.#searchMs === 0 && this.#silence.isSilent(nowMs) && usable.length > 1) this.#searchMs = nowMs;
+    if (this.#searchMs === 0 && usable.length > 1 && this.#isMissed(facts, nowMs)) {
+      this.#searchMs = nowMs;
+      this.#askedMs = 0;
+    }
     if (this.#searchMs > 0) this.#search(usable, facts, nowMs);
     else if (facts.flows) this.#retryLost(slots, first, facts.isRedundant, nowMs);
   }
@@ -77,8 +86,23 @@ export class StockWatch {
   heard(slots: readonly PathSlot[], slot: PathSlot, first: number, nowMs: number): void {
     slot.heardMs = nowMs;
     if (slot.path === this.#retry) this.#retry = NO_PATH;
+    // What was asked over the path in use is answered over another.
+    if (this.#askedMs > 0 && this.#searchMs === 0 && slot.path !== first) this.#searchMs = this.#askedMs;
+    this.#askedMs = 0;
     this.#live(slot, nowMs);
     this.#conclude(slots, first, nowMs);
+  }
+
+  /** Whether the peer is silent when it should not be: for too long, or after it was asked. */
+  #isMissed({ isRedundant, flows }: StockFacts, nowMs: number): boolean {
+    if (this.#silence.isSilent(nowMs)) return true;
+    if (this.#silence.silentMs(nowMs) < ASK_MS) this.#askedMs = 0;
+    else if (this.#askedMs > 0) return nowMs - this.#askedMs >= ANSWER_MS;
+    else if (flows && !isRedundant) {
+      this.#askedMs = nowMs;
+      this.#wantsHandshake = true;
+    }
+    return false;
   }
 
   #lookAt(slot: PathSlot, traffic: PathTraffic, nowMs: number): void {

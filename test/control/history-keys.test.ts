@@ -4,7 +4,7 @@ import { parseConfig } from '../../src/control/config-file.ts';
 import type { HistoryFileSettings, LaneChoice } from '../../src/control/config-types.ts';
 import { chooseLanes, endpointsOf, memoryUse, mtuReserve } from '../../src/control/tunnel-settings.ts';
 import { GigatunError } from '../../src/errors.ts';
-import { FEC_MTU_BYTES, NO_HISTORY, needsOneLane } from '../../src/history/settings.ts';
+import { FEC_MTU_BYTES, NO_HISTORY, needsOneLane, TABLE_BYTES } from '../../src/history/settings.ts';
 
 const HEAD = [
   '[Interface]',
@@ -175,8 +175,10 @@ describe('what follows', () => {
       { history: historyOf('Copies = 2') },
       {},
     ];
-    expect(memoryUse(1, peers)).toEqual({ lanes: 1, peers: 3, historyBytes: 8 * 1_048_576 });
-    expect(memoryUse(1, [{ history: historyOf('InOrder = tcp') }]).historyBytes).toBe(4 * 1_048_576);
+    const { gaps, ring, order } = TABLE_BYTES;
+    const historyBytes = 8 * 1_048_576 + gaps + ring + gaps;
+    expect(memoryUse(1, peers)).toEqual({ lanes: 1, peers: 3, historyBytes });
+    expect(memoryUse(1, [{ history: historyOf('InOrder = tcp') }]).historyBytes).toBe(4 * 1_048_576 + gaps + order);
   });
 
   it('a peer is reached at its endpoint and at those of its paths', () => {

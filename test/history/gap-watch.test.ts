@@ -14,7 +14,7 @@ import type { LaneKeypair } from '../../src/tables/peers.ts';
 import { ReferenceGapWatch } from '../reference/gap-watch.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 
-const RULES = { allowanceMs: 1, isOrderly: true, askAgainMs: 10 };
+const RULES = { allowanceMs: 1, passedMs: 1, passedBelow: Number.POSITIVE_INFINITY, isOrderly: true, askAgainMs: 10 };
 const view = new DataView(new ArrayBuffer(gapsLength(GAPS_RANGES_MAX) + 8));
 
 function openKeypair(): LaneKeypair {
@@ -60,13 +60,13 @@ const steps = fc.array(
 describe('a gap watch', () => {
   it('misses, fills, asks for and gives up what a slow twin does', () => {
     fc.assert(
-      fc.property(steps, fc.constantFrom(0, 5, 2 ** 33), fc.boolean(), (all, start, isOrderly) => {
+      fc.property(steps, fc.constantFrom(0, 5, 2 ** 33), fc.boolean(), fc.nat(30), (all, start, isOrderly, passed) => {
         const watch = openWatch(start);
         const twin = new ReferenceGapWatch(start);
-        const rules = { ...RULES, isOrderly };
         let nowMs = 1_000;
         let [lost, twinLost] = [0, 0];
         for (const { type, by } of all) {
+          const rules = { ...RULES, isOrderly, allowanceMs: 6, passedBelow: twin.expected - passed };
           if (type === 'wait') nowMs += by;
           else if (type === 'skip') {
             lost += watch.advance(twin.expected + by, nowMs);

@@ -196,6 +196,35 @@ describe('paths', () => {
   });
 });
 
+describe('what is missing where one path is slower than another', () => {
+  const paths = [lanePath(0, endpointOf(0)), lanePath(3, endpointOf(5))];
+
+  /** Even counters come over the quick path each 2 ms, odd ones 20 ms later over the other; those of `lost` never do. */
+  function openUnequal(lost: readonly number[], untilMs: number): HistoryLane {
+    const { lane, keypair } = open({ paths: { paths, mode: 'weighted', rttMs: 60 } });
+    for (let ms = 0; ms < untilMs; ms += 1) {
+      const [quick, slow] = [ms, ms - 19];
+      if (quick % 2 === 0 && !lost.includes(quick)) lane.record(keypair, [quick]);
+      if (slow > 0 && slow % 2 === 1 && !lost.includes(slow)) lane.record(keypair, [slow], endpointOf(5));
+      lane.pass(1);
+    }
+    return lane;
+  }
+
+  it('is not asked for while the slower one may still bring it, once that is known', () => {
+    const asked = openUnequal([], 600).reports.flatMap(({ counters }) => counters);
+    expect(asked.filter((counter) => counter > 20)).toEqual([]);
+  });
+
+  it('is asked for as soon as that one is past it, whichever it was sent over', () => {
+    const startMs = new HistoryLane().addon.nowMs;
+    const asked = openUnequal([400, 501], 600).reports.filter(({ counters }) => Math.max(...counters) > 100);
+    const first = [400, 501].map((lost) => asked.find(({ counters }) => counters.includes(lost)));
+    // The slower path brings 401 at 420, and 503 at 522; any counter is waited for a quarter longer than the 20 ms.
+    expect(first.map((report) => (report?.atMs ?? 0) - startMs)).toEqual([420, 524]);
+  });
+});
+
 describe('a lane beside others', () => {
   it('counts, and watches no gaps: they may be filled elsewhere', () => {
     const { lane, keypair } = open({ lanes: 2 });

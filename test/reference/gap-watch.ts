@@ -1,4 +1,5 @@
 /** Slow twin of src/history/gap-watch.ts: each missing counter is an object in a list. */
+import type { AskRules } from '../../src/history/gap-watch.ts';
 
 interface Gap {
   readonly counter: number;
@@ -85,7 +86,7 @@ export class ReferenceGapWatch {
   }
 
   /** The counters that a report asks for now. */
-  report(nowMs: number, rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number[] {
+  report(nowMs: number, rules: AskRules): number[] {
     const wasAsked = this.gaps.some(({ askedMs }) => askedMs > 0);
     const due = this.gaps.filter((gap) => this.#dueMs(gap, rules) <= nowMs);
     const asked: number[] = [];
@@ -103,13 +104,14 @@ export class ReferenceGapWatch {
     return asked;
   }
 
-  dueMs(rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number {
+  dueMs(rules: AskRules): number {
     return Math.min(Number.POSITIVE_INFINITY, ...this.gaps.map((gap) => this.#dueMs(gap, rules)));
   }
 
-  #dueMs(gap: Gap, rules: { allowanceMs: number; isOrderly: boolean; askAgainMs: number }): number {
+  #dueMs(gap: Gap, rules: AskRules): number {
     if (gap.askedMs > 0) return gap.askedMs + rules.askAgainMs;
-    const isProven = rules.isOrderly && this.expected - 1 - gap.shownBy >= 2;
-    return gap.sinceMs + (isProven ? 0 : rules.allowanceMs);
+    const isPassed = gap.counter < rules.passedBelow;
+    if (isPassed && rules.isOrderly && this.expected - 1 - gap.shownBy >= 2) return 0;
+    return gap.sinceMs + (isPassed ? rules.passedMs : rules.allowanceMs);
   }
 }

@@ -27,7 +27,8 @@ const BUDGET = 1;
 const DATAGRAM_BYTES = 1_000;
 const TURN_MS = 1;
 const REPORT_INTERVAL_MS = 2;
-const RULES = { allowanceMs: 2, isOrderly: true, askAgainMs: 1.2 * RTT_MS };
+const ALL = Number.POSITIVE_INFINITY;
+const RULES = { allowanceMs: 2, passedMs: 2, passedBelow: ALL, isOrderly: true, askAgainMs: 1.2 * RTT_MS };
 /** What repeats may save up (`repeats.ts`). */
 const IN_HAND_BYTES = 65_536;
 

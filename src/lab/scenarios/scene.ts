@@ -18,10 +18,10 @@ const READY_MS = 10_000;
 export const EMULATOR_PORT = 6_001;
 const TARGET_PORT = 51_820;
 
-/** Who runs an end, and with which `#gigatun:` settings of its peer. */
+/** Who runs an end, and with which `#gigatun:` settings of its peer; on how many lanes, 1 if it is not said. */
 export type EndKind =
   | { readonly program: 'wireguard-go' }
-  | { readonly program: 'gigatun'; readonly settings: readonly string[] };
+  | { readonly program: 'gigatun'; readonly settings: readonly string[]; readonly lanes?: number };
 
 export interface ScenePlan {
   /** For each link, options of `gigatun lab` beside --listen and --to; none: the two ends are joined without an emulator. */
@@ -110,6 +110,6 @@ async function startEmulator(pair: Pair, target: string, at: number, options: re
 
 async function openEnd(lab: Lab, plan: Pair['a'], kind: EndKind): Promise<TunnelEnd> {
   return kind.program === 'gigatun'
-    ? await openGigatun(lab, plan, { peerSettings: kind.settings })
+    ? await openGigatun(lab, plan, { peerSettings: kind.settings, lanes: kind.lanes ?? 1 })
     : await openWireguardGo(lab, plan);
 }

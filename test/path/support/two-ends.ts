@@ -32,6 +32,8 @@ export const GOOD: Link = {
 };
 
 const PROBE_BYTES = 80;
+const HANDSHAKE_BYTES = 148;
+const HANDSHAKE_AGAIN_MS = 5_000;
 const KNOWS = { gaps: false, paths: true, parity: false };
 
 /** Address of an end's side of a link. */
@@ -60,6 +62,9 @@ export class End {
   wishes = 0;
   /** Whether data is answered, over the path that it came by. */
   answers = false;
+  /** Whether the peer answers handshakes. */
+  shakesHands = false;
+  #isShaking = false;
   #first = NO_PATH;
 
   constructor(number: number, world: TwoEnds, options: Partial<PathManagerOptions>) {
@@ -102,12 +107,44 @@ export class End {
       ...{ unansweredSinceMs: this.unansweredSinceMs, keepaliveMs: Number.POSITIVE_INFINITY },
     };
     for (const probe of this.manager.step(facts, nowMs)) this.say(probe);
-    if (this.manager.takeHandshakeWish()) this.wishes += 1;
+    if (this.manager.takeHandshakeWish()) {
+      this.wishes += 1;
+      this.#beginHandshake();
+    }
     const paths = this.manager.lanePaths(0);
     const isMoved = paths.mode === 'follow' && this.#first !== this.manager.first;
     if (isMoved) this.choice.setPaths({ ...paths, paths: paths.paths.filter(({ use }) => use === 'first') }, nowMs);
     this.choice.setPaths(paths, nowMs);
     this.#first = this.manager.first;
+  }
+
+  /** As the machine does it: again each five seconds until there is a response; the peer answers the first that comes. */
+  #beginHandshake(): void {
+    if (!this.shakesHands || this.#isShaking) return;
+    this.#isShaking = true;
+    this.#initiate();
+  }
+
+  #initiate(): void {
+    if (!this.#isShaking) return;
+    const world = this.#world;
+    let isAnswered = false;
+    for (const path of this.manager.handshakePaths(false, world.nowMs)) {
+      const link = this.linkOf(path);
+      world.carry(this.number, link, HANDSHAKE_BYTES, () => {
+        if (isAnswered) return;
+        isAnswered = true;
+        world.carry(1 - this.number, link, HANDSHAKE_BYTES, () => this.#complete(link));
+      });
+    }
+    world.queue.plan(world.queue.nowMs + HANDSHAKE_AGAIN_MS, () => this.#initiate());
+  }
+
+  #complete(link: number): void {
+    this.#isShaking = false;
+    this.unansweredSinceMs = 0;
+    const path = this.manager.pathOf(endpointOf(this.number, link));
+    if (path !== NO_PATH) this.manager.takeHandshake(path, this.#world.nowMs);
   }
 
   say({ path, message }: PathMessage): void {
