@@ -175,7 +175,7 @@ int lane_check_macs(struct lane *lane, const uint32_t *arguments, struct fault *
   return 0;
 }
 
-// Type, receiver, nonce, sealed cookie and tag; `blocks`: the key stream's first two.
+// Type, receiver, nonce, sealed cookie and tag. `one_time_key` and `stream`: the first two blocks of the key stream.
 static void write_reply(const struct work *work, uint32_t at, const uint8_t *nonce, const uint8_t *cookie,
                         const uint32_t *one_time_key, const uint32_t *stream) {
   const uint32_t *d = descriptor_of(work, at);
@@ -195,7 +195,7 @@ static void write_reply(const struct work *work, uint32_t at, const uint8_t *non
   poly1305_tag(key, blocks, 3, reply + REPLY_COOKIE + MAC_LENGTH);
 }
 
-// Seals cookies `first` to `first` + 7 with the nonces that follow `count`.
+// Answers a group with nonces whose counting half is `count` and what follows.
 static void seal_group(const struct work *work, const struct group *group, const uint32_t *subkey, uint64_t count) {
   uint32_t nonces[EIGHT][CHACHA_NONCE_WORDS], keys[EIGHT][CHACHA_BLOCK_WORDS], streams[EIGHT][CHACHA_BLOCK_WORDS];
   uint8_t cookies[EIGHT][MAC_LENGTH], nonce[REPLY_COOKIE - REPLY_NONCE];

@@ -40,19 +40,6 @@ describe('Keyed BLAKE2s', () => {
     }
   });
 
-  it('knows the right MAC, and no other: each bit counts', () => {
-    const key = new Uint8Array(32).fill(3);
-    const input = Uint8Array.from({ length: 116 }, (_, at) => at);
-    const message = Uint8Array.of(...input, ...blake2s(input, { key, dkLen: 16 }));
-    const keyed = keyedBy(key);
-    expect(keyed.isMac(new DataView(message.buffer), 0, 116, 116)).toBe(true);
-    for (let bit = 0; bit < message.length * 8; bit += 1) {
-      message[bit >> 3] ^= 1 << (bit & 7);
-      expect(keyed.isMac(new DataView(message.buffer), 0, 116, 116), `bit ${bit}`).toBe(false);
-      message[bit >> 3] ^= 1 << (bit & 7);
-    }
-  });
-
   it('takes another key at any time, and forgets the one that it had', () => {
     const input = embed(Uint8Array.of(1, 2, 3), 0, 0);
     const keyed = keyedBy(new Uint8Array(32).fill(1));
