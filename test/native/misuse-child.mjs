@@ -146,6 +146,8 @@ const verbs = {
   seal: [handle, column, count, next],
   unseal: [handle, column, count, next],
   accumulate: [handle, column, count, next],
+  checkMacs: [handle, column, count, start, next],
+  sealCookies: [handle, column, count, start, next],
   setKey: [handle, slot, key, cipher],
   book: [handle, next],
   threadUsage: [array],
@@ -205,7 +207,7 @@ function runSequence(content, sequence) {
 
 const words = fc.array(
   fc.oneof(
-    fc.constantFrom(...edges, 4, 6, 1, 40, 1420),
+    fc.constantFrom(...edges, 4, 6, 1, 40, 92, 148, 148, 1420),
     number.map((n) => n | 0),
   ),
   {
