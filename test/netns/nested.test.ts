@@ -9,7 +9,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { NetnsEnd } from '../support/netns-end.ts';
 import { endpoint, inner, type Linked, netnsSuite, openLinked } from '../support/netns-site.ts';
-import { ECHO_HEADERS, expectEcho, expectEndpoint, sendTcp, VERSIONS } from '../support/netns-traffic.ts';
+import { ECHO_HEADERS, eventually, expectEcho, expectEndpoint, sendTcp, VERSIONS } from '../support/netns-traffic.ts';
 
 const TCP_BYTES = 4 * 1024 * 1024;
 const SECOND_PORT = 51_821;
@@ -57,7 +57,12 @@ netnsSuite('two tunnels on one host', ['iperf3'], (pairing) => {
   it.for(VERSIONS)('one goes through the other, over IPv%i', async (version) => {
     const { a, b } = linked;
     for (const { namespace, name } of [a2, b2]) namespace.ip(`link set dev ${name} mtu ${MTU.inside}`);
-    await a2.setPeer(b2, 'endpoint', endpoint(inner(2, version), SECOND_PORT));
+    // What b2 sends before it hears a2 from there moves a2's endpoint back, as roaming is: it is set again then.
+    await eventually('both ends to meet inside', async () => {
+      await a2.setPeer(b2, 'endpoint', endpoint(inner(2, version), SECOND_PORT));
+      await expectEcho(a.namespace, second(2, version));
+      return (await b2.endpointOf(a2)) === endpoint(inner(1, version), SECOND_PORT);
+    });
     const before = await a.transferOf(b);
     for (const innermost of VERSIONS) {
       const length = MTU.inside - ECHO_HEADERS[innermost];
